@@ -19,4 +19,4 @@ class Message:
     payload: bytes
     qos: int = 0
     retain: bool = False
-    properties: Properties = field(default=NO_PROPERTIES)
+    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)

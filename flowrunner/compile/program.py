@@ -1,0 +1,90 @@
+"""Turns a checked flow into a code object whose positions are those of the YAML file, ready to be bound and run."""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Protocol
+
+from flowrunner.code import Host
+from flowrunner.compile.failure import describe_failure, explain_failure
+from flowrunner.compile.function import FlowWriter
+from flowrunner.diagnostics import Diagnostic
+from flowrunner.errors import StepError
+from flowrunner.expressions import NAMESPACE
+from flowrunner.jsons import to_payload
+from flowrunner.message import Message, Properties
+from flowrunner.read.flow import Flow
+
+
+class Handler(Protocol):
+    """The compiled function of a flow.
+
+    It gets the topic, the payload (bytes from a broker; a value from a tick), QoS, retain flag, properties, and the
+    index of the flow's source through which the message came. An Exception means that a step failed on the message.
+    """
+
+    def __call__(
+        self,
+        topic: str,
+        payload: Any,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - positional, because it is called for every message
+        properties: Properties,
+        entry: int,
+        /,
+    ) -> None:
+        """Run the flow on one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled flow: pure, without a socket or a clock; `bind` gives it to a host."""
+
+    flow: Flow
+    code: CodeType
+    name: str
+    shared: Mapping[str, object]
+    bound: Mapping[str, Callable[[Host], object]] = field(repr=False)
+    resumes: Mapping[str, str] = field(default_factory=dict)
+
+    def bind(self, host: Host) -> Handler:
+        """The function that handles a message, with what it needs of the host in its globals."""
+        flow = self.flow
+        namespace: dict[str, Any] = {**NAMESPACE, **self.shared, **flow.constants}
+        namespace |= {name: make(host) for name, make in self.bound.items()}
+        namespace |= {
+            "flow": flow.name,
+            "env": flow.env,
+            "now": host.now,
+            "_failed": lambda name, error, origin: host.failed(name, error, as_message(origin)),
+            "_handled": host.handled,
+            "_describe": lambda error: describe_failure(flow, self.code, error),
+        }
+        exec(self.code, namespace)  # noqa: S102 - compiled from the flow file's own ast, from a whitelist
+        for holder, resume in self.resumes.items():
+            namespace[holder].resume = namespace[resume]
+        handler: Handler = namespace[self.name]
+        return handler
+
+    def explain(self, error: Exception, origin: Message) -> Diagnostic:
+        """The frame of an error that happened in this flow, with the topic and the payload's beginning."""
+        return explain_failure(self.flow, self.code, error, origin)
+
+
+def compile_flow(flow: Flow) -> Program:
+    """Compile a flow that was read without errors."""
+    writer = FlowWriter(flow)
+    functions: list[ast.stmt] = [part.definition() for part in writer.write()]
+    module = ast.fix_missing_locations(ast.Module(functions, []))
+    code = compile(module, flow.source.name, "exec", dont_inherit=True)
+    return Program(flow, code, writer.name, writer.shared, writer.bound, writer.resumes)
+
+
+def as_message(origin: tuple[Any, ...]) -> Message:
+    """What arrived, as a Message; the value of a tick is shown as it would be published."""
+    topic, payload, qos, retain, properties = origin
+    try:
+        return Message(topic, to_payload(payload), qos, retain, properties)
+    except StepError:
+        return Message(topic, repr(payload).encode(), qos, retain, properties)

@@ -1,0 +1,82 @@
+"""Turns JSON into values and values into JSON, within the limits that are the same everywhere in flowrunner."""
+
+from typing import Any
+
+import orjson
+
+from flowrunner.errors import StepError
+
+loads = orjson.loads
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS
+
+
+def dumps(value: Any, *, indent: bool = False) -> bytes:
+    """A value as JSON in UTF-8.
+
+    Raises StepError for what JSON cannot hold: bytes, integers beyond 64 bits, half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(value, option=_OPTIONS | orjson.OPT_INDENT_2 if indent else _OPTIONS)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise explain_dumps(error) from None
+
+
+def explain_dumps(error: Exception) -> StepError:
+    """Why a value cannot be JSON, in words."""
+    text = str(error)
+    if "64-bit" in text:
+        message, help = "JSON holds no integer beyond 64 bits", "make it a text: `${str(...)}`"
+    elif "bytes" in text:
+        message, help = "JSON holds no bytes", "put `- decode: utf-8` before"
+    elif "utf-8" in text or "surrogate" in text:
+        message, help = "the text holds half a surrogate pair, which is no UTF-8", ""
+    elif "ecursion" in text:
+        message, help = "the value is nested too deep for JSON", ""
+    else:
+        message, help = "the value cannot be written as JSON", ""
+    return StepError(message, code="not-json-able", help=help)
+
+
+def to_payload(value: Any) -> bytes:
+    """What `publish` sends: bytes as they are, text as UTF-8, null as the empty payload, everything else as JSON."""
+    if type(value) is bytes:
+        return value
+    if type(value) is str:
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise explain_dumps(ValueError("surrogate")) from None
+    return b"" if value is None else dumps(value)
+
+
+def explain_json(error: Exception, payload: Any) -> StepError | None:
+    """Why a payload is no JSON, in words; None for an error of another kind."""
+    if isinstance(error, TypeError) or not isinstance(payload, bytes | str):
+        return StepError("the payload is no text or bytes any more: it needs no `json`", code="not-text")
+    if not isinstance(error, ValueError):
+        return None
+    text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload
+    return StepError(f"the payload is not JSON{_reason(error, text)}", code="not-json", help=_json_help(text))
+
+
+def _reason(error: ValueError, text: str) -> str:
+    if not text.strip():
+        return ": it is empty"
+    position = getattr(error, "pos", None)
+    if position is None:
+        return ""
+    if position >= len(text.rstrip()):
+        return ": it ends too early"
+    return f": unexpected `{text[position]}` at character {position + 1}"
+
+
+def _json_help(text: str) -> str:
+    start = text.lstrip()[:1]
+    if start in {"{", "["} and "'" in text and '"' not in text:
+        return "JSON wants double quotes: this looks like Python's `str()`; send `json.dumps(...)` instead"
+    if any(word in text for word in ("NaN", "Infinity", "nan")):
+        return "JSON knows no NaN and no Infinity; the sender must leave them out or send null"
+    if start.isalpha() or not start:
+        return "for plain text use `- decode: utf-8`"
+    return ""

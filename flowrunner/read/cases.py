@@ -1,0 +1,231 @@
+"""Turns the `tests:` of a flow into cases that can be run: what is given, and exactly what must come out."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from flowrunner.diagnostics import Diagnostic
+from flowrunner.jsons import to_payload
+from flowrunner.options import FLAG, Duration, Kind, MessageProperties, Place, QoS, Text, option
+from flowrunner.options.maps import missing_key, nothing_more, read_options
+from flowrunner.read.nodes import List, Map, Node, Scalar, plain
+from flowrunner.report import Refused
+from flowrunner.text import Span
+from flowrunner.topics import BadTopic, check_topic
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A message that arrives in a test."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    properties: dict[str, Any]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Time that passes in a test, in seconds."""
+
+    seconds: float
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A message that must come out; None is not compared. `payload` is a plain value, or bytes to be met exactly."""
+
+    topic: str | None
+    payload: Any
+    has_payload: bool
+    qos: int | None
+    retain: bool | None
+    properties: dict[str, Any] | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test of a flow."""
+
+    name: str
+    given: tuple[Given | After, ...]
+    expect: tuple[Expected, ...]
+    vars: dict[str, Any]
+    env: dict[str, str]
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Plain(Kind[Any]):
+    """Any value, as it stands: nothing is inserted in tests."""
+
+    phrase: str = "a value"
+
+    def schema(self) -> dict[str, Any]:
+        return {}
+
+    def read(self, node: Node, place: Place) -> Any:
+        return plain(node)
+
+
+@dataclass(frozen=True)
+class _Bytes(Kind[bytes]):
+    """Bytes in hexadecimal digits (blanks are free) or in base64."""
+
+    base: str
+    phrase: str
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "number"]}
+
+    def read(self, node: Node, place: Place) -> bytes:
+        text = place.scalar(node, self.phrase).text
+        try:
+            return bytes.fromhex(text) if self.base == "hex" else base64.b64decode(text, validate=True)
+        except (ValueError, binascii.Error):
+            raise place.refuse(node, self.phrase) from None
+
+
+@dataclass(frozen=True)
+class _MapOf(Kind[dict[str, Any]]):
+    """A map of names and plain values."""
+
+    phrase: str = "a map"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+    def read(self, node: Node, place: Place) -> dict[str, Any]:
+        if not isinstance(node, Map):
+            raise place.refuse(node, self.phrase)
+        value: dict[str, Any] = plain(node)
+        return value
+
+
+@dataclass(frozen=True)
+class _TestTopic(Text):
+    """A topic without wildcards."""
+
+    phrase: str = "a topic"
+
+    def read(self, node: Node, place: Place) -> str:
+        text = super().read(node, place)
+        try:
+            check_topic(text)
+        except BadTopic as bad:
+            help = "a test names the topic itself, as in `sensors/kitchen/climate`"
+            raise place.report.refuse(
+                Diagnostic("bad-topic", bad.message, node.span, bad.label, helps=(help,))
+            ) from None
+        return text
+
+
+_HEX = _Bytes("hex", "bytes in hexadecimal digits such as `48 69`")
+_BASE64 = _Bytes("base64", "bytes in base64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MessageKeys:
+    """The keys of a message in a test."""
+
+    topic: str | None = option(_TestTopic(), "the topic", default=None)
+    payload: Any = option(_Plain(), "the payload; a map or list is JSON, text UTF-8", default=...)
+    payload_hex: bytes | None = option(_HEX, "the payload as bytes, in hexadecimal digits", default=None)
+    payload_base64: bytes | None = option(_BASE64, "the payload as bytes, in base64", default=None)
+    qos: int | None = option(QoS(), "quality of service", default=None)
+    retain: bool | None = option(FLAG, "the retain flag", default=None)
+    properties: Any = option(MessageProperties(), "MQTT 5 properties", default=None)
+    after: float | None = option(Duration(), "let this time pass", default=None)
+
+
+@dataclass(frozen=True)
+class _Messages(Kind[tuple[Any, ...]]):
+    """One message or a list of messages; in `given` also `{after: 5s}`."""
+
+    is_given: bool
+    phrase: str = "a message or a list of messages"
+
+    def schema(self) -> dict[str, Any]:
+        keys = {"$ref": "#/definitions/given" if self.is_given else "#/definitions/expected"}
+        return {"anyOf": [keys, {"type": "array", "items": keys}]}
+
+    def read(self, node: Node, place: Place) -> tuple[Any, ...]:
+        if isinstance(node, Scalar):
+            raise place.refuse(node, self.phrase)
+        return tuple(self.read_one(item, place) for item in (node.items if isinstance(node, List) else (node,)))
+
+    def read_one(self, node: Node, place: Place) -> Given | After | Expected:
+        """One message, or the time that passes."""
+        if not isinstance(node, Map):
+            raise place.refuse(node, "a message such as `{topic: a/b, payload: {x: 1}}`")
+        keys = read_options(_MessageKeys, node, Place(place.context, "", place.option, None), nothing_more)
+        if keys["after"] is not None:
+            if not self.is_given or len(node.entries) > 1:
+                message = "`after` stands alone, and only in `given`"
+                raise place.report.refuse(Diagnostic("wrong-value", message, node.span.first_line()))
+            return After(keys["after"], node.span)
+        payload, has_payload = self.payload_of(keys)
+        properties = keys["properties"].value if keys["properties"] is not None else None
+        if not self.is_given:
+            rest = (keys["qos"], keys["retain"], properties, node.span)
+            return Expected(keys["topic"], payload, has_payload, *rest)
+        if keys["topic"] is None:
+            raise place.report.refuse(missing_key("topic", node, Place(place.context, "", "given")))
+        return Given(
+            keys["topic"], to_payload(payload), keys["qos"] or 0, keys["retain"] or False, properties or {}, node.span
+        )
+
+    def payload_of(self, keys: dict[str, Any]) -> tuple[Any, bool]:
+        """The payload, from whichever key it stands under, and whether it is there."""
+        for key in ("payload_hex", "payload_base64"):
+            if keys[key] is not None:
+                return keys[key], True
+        return (None, False) if keys["payload"] is ... else (keys["payload"], True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CaseKeys:
+    """The keys of a test."""
+
+    name: str = option(Text(), "what holds", default="")
+    given: tuple[Any, ...] = option(_Messages(is_given=True), "what arrives: a message, or a list with `{after: 5s}`")
+    expect: tuple[Any, ...] = option(_Messages(is_given=False), "exactly what comes out, in order; `[]` is nothing")
+    vars: dict[str, Any] = option(_MapOf(), "other values for the constants of the flow", default=None)
+    env: dict[str, Any] = option(_MapOf(), "values for the environment", default=None)
+
+
+@dataclass(frozen=True)
+class TestCases(Kind[tuple[Case, ...]]):
+    """The list below `tests:`."""
+
+    phrase: str = "a list of tests"
+    __test__ = False  # pytest collects what begins with `Test`
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"$ref": "#/definitions/test"}}
+
+    def read(self, node: Node, place: Place) -> tuple[Case, ...]:
+        if not isinstance(node, List):
+            raise place.refuse(node, self.phrase, help="put `- ` before each test")
+        cases = [self.read_case(item, place) for item in node.items]
+        return tuple(case for case in cases if case is not None)
+
+    def read_case(self, node: Node, place: Place) -> Case | None:
+        """One test; None where it holds a mistake, which is reported."""
+        try:
+            if not isinstance(node, Map):
+                raise place.refuse(node, "a list of maps with `given` and `expect`")
+            keys = read_options(_CaseKeys, node, Place(place.context, "", "tests"), nothing_more)
+        except Refused:
+            return None
+        env = {name: str(value) for name, value in (keys["env"] or {}).items()}
+        return Case(keys["name"], keys["given"], keys["expect"], keys["vars"] or {}, env, node.span)
+
+
+MESSAGE_KEYS, CASE_KEYS = _MessageKeys, _CaseKeys
+__all__ = ["CASE_KEYS", "MESSAGE_KEYS", "After", "Case", "Expected", "Given", "TestCases"]

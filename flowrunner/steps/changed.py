@@ -1,0 +1,88 @@
+"""Turns a stream of values into their changes: the step `changed`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flowrunner.code import Block, Host
+from flowrunner.expressions import Expression
+from flowrunner.memory import Memory
+from flowrunner.options import Duration, ExpressionKind, Number, option
+from flowrunner.remembering import RememberingStep, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed(RememberingStep):
+    """Pass a message only if a value differs from the last one that passed (Node-RED calls it rbe).
+
+    With `deadband` a number must differ by more than that; with `max_age` a message passes also when the last one is
+    that old. The first message of every key passes.
+    """
+
+    KEY = "changed"
+    EXAMPLES = (
+        """
+        subscribe: sensors/+room
+        steps:
+          - json
+          - changed: {value: payload.t, by: room, deadband: 0.5, max_age: 10m}
+          - publish: changes/${room}
+        tests:
+          - name: half a degree is not enough
+            given:
+              - {topic: sensors/attic, payload: {t: 20}}
+              - {topic: sensors/attic, payload: {t: 20.5}}
+              - {topic: sensors/cellar, payload: {t: 20}}
+              - {topic: sensors/attic, payload: {t: 20.6}}
+            expect:
+              - {topic: changes/attic, payload: {t: 20}}
+              - {topic: changes/cellar, payload: {t: 20}}
+              - {topic: changes/attic, payload: {t: 20.6}}
+          - name: after ten minutes the same value passes again
+            given: [{topic: sensors/attic, payload: {t: 20}}, {after: 10m}, {topic: sensors/attic, payload: {t: 20}}]
+            expect: [{topic: changes/attic}, {topic: changes/attic}]
+        """,
+    )
+
+    value: Expression = option(ExpressionKind(), "what must have changed", main=True)
+    deadband: float = option(Number(0), "a number must differ by more than this", default=0)
+    max_age: float | None = option(Duration(), "pass also when the last one that passed is this old", default=None)
+
+    def worker(self, host: Host, state: Memory[tuple[Any, float]]) -> "_Changes":
+        return _Changes(host, state, deadband=self.deadband, max_age=self.max_age)
+
+    def emit(self, to: Block) -> None:
+        holes = {"WORKER": to.name(self.worker_name(to)), "KEY": self.key(to), "VALUE": to.value(self.value)}
+        to.run("if not WORKER.passes(KEY, VALUE):\n    return", **holes)
+
+
+class _Changes(Worker):
+    """Remembers the last value that passed, and when."""
+
+    def __init__(
+        self, host: Host, memory: Memory[tuple[Any, float]], *, deadband: float, max_age: float | None
+    ) -> None:
+        super().__init__(host)
+        self.memory = memory
+        self.deadband = deadband
+        self.max_age = max_age
+
+    def passes(self, key: Any, value: Any) -> bool:
+        """Whether a message passes; if so, its value is remembered."""
+        now = self.clock.time()
+        known = self.memory.get(key)
+        if known is not None and not self.differs(known[0], value):
+            is_old = self.max_age is not None and now - known[1] >= self.max_age
+            if not is_old:
+                return False
+        self.memory.set(key, (value, now))
+        return True
+
+    def differs(self, old: Any, new: Any) -> bool:
+        """Whether two values differ: numbers by more than the deadband, all others at all."""
+        if _is_number(old) and _is_number(new):
+            return abs(new - old) > self.deadband
+        return type(old) is not type(new) or bool(old != new)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,66 @@
+"""Turns repetitions into one message: the step `dedupe`."""
+
+from dataclasses import dataclass
+
+from flowrunner.code import Block, Host
+from flowrunner.expressions import Expression
+from flowrunner.memory import Memory, as_key
+from flowrunner.options import Duration, ExpressionKind, option
+from flowrunner.remembering import RememberingStep, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dedupe(RememberingStep):
+    """Drop a message whose key was seen within a duration.
+
+    The time counts from the message that passed, not from the ones that were dropped since.
+    """
+
+    KEY = "dedupe"
+    EXAMPLES = (
+        """
+        subscribe: gateway/+gateway/up
+        steps:
+          - json
+          - dedupe: {key: payload.id, within: 1m}
+          - publish: devices/${payload.device}
+        tests:
+          - name: two gateways heard the same packet
+            given:
+              - {topic: gateway/a/up, payload: {id: 7, device: d1}}
+              - {topic: gateway/b/up, payload: {id: 7, device: d1}}
+              - {after: 1m}
+              - {topic: gateway/a/up, payload: {id: 7, device: d1}}
+            expect: [{topic: devices/d1}, {topic: devices/d1}]
+        """,
+    )
+
+    key_of: Expression = option(ExpressionKind(), "what makes two messages the same", name="key", main=True)
+    within: float = option(Duration(), "for how long a repetition is dropped", default=3600.0)
+
+    def worker(self, host: Host, state: Memory[float]) -> "_Seen":
+        return _Seen(host, state, self.within)
+
+    def emit(self, to: Block) -> None:
+        own = to.expression("AS_KEY(VALUE)", AS_KEY=to.helper(as_key), VALUE=to.value(self.key_of))
+        holes = {"WORKER": to.name(self.worker_name(to)), "BY": self.key(to), "OWN": own}
+        to.run("if not WORKER.passes((BY, OWN)):\n    return", **holes)
+
+
+class _Seen(Worker):
+    """Remembers when a message of each key passed last."""
+
+    def __init__(self, host: Host, memory: Memory[float], within: float) -> None:
+        super().__init__(host)
+        self.memory = memory
+        self.within = within
+
+    def passes(self, key: object) -> bool:
+        """Whether a message passes."""
+        now = self.clock.time()
+        known = self.memory.get(key)
+        if known is not None and now - known < self.within:
+            return False
+        self.memory.forget_old(now - self.within)
+        self.memory.set(key, now)
+        return True

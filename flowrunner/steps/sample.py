@@ -1,0 +1,99 @@
+"""Turns a stream into every nth message, or the latest once per time: the step `sample`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flowrunner.code import Block, Host, Segment
+from flowrunner.memory import Deadlines, Held, Key, Memory
+from flowrunner.options import CountOrDuration, option
+from flowrunner.remembering import HoldingStep, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(HoldingStep):
+    """Pass every nth message (`sample: 10`), or the latest once per time (`sample: 1s`).
+
+    Of ten messages the tenth passes. A time begins with a message; when it is over, the latest that came in it passes,
+    and where none came nothing does.
+    """
+
+    KEY = "sample"
+    EXAMPLES = (
+        """
+        subscribe: fast
+        steps:
+          - sample: 2
+          - publish: half
+        tests:
+          - given: [{topic: fast, payload: 1}, {topic: fast, payload: 2}, {topic: fast, payload: 3}]
+            expect: {topic: half, payload: 2}
+        """,
+        """
+        subscribe: fast
+        steps:
+          - sample: 1s
+          - publish: slow
+        tests:
+          - given: [{topic: fast, payload: 1}, {topic: fast, payload: 2}, {after: 1s}, {after: 5s}]
+            expect: {topic: slow, payload: 2}
+        """,
+    )
+
+    every: int | float = option(CountOrDuration(), "a number of messages, or a duration", main=True)
+
+    def shape(self) -> Any:
+        return (HoldingStep.shape(self), self.is_cut())
+
+    def is_cut(self) -> bool:
+        return isinstance(self.every, float)
+
+    def worker(self, host: Host, state: Memory[Any]) -> "_Sampler":
+        return _Sampler(host, state, self.every)
+
+    def emit(self, to: Block) -> None:
+        if self.is_cut():
+            HoldingStep.emit(self, to)
+            return
+        to.run("if not WORKER.passes(KEY):\n    return", WORKER=to.name(self.worker_name(to)), KEY=self.key(to))
+
+    def emit_then(self, to: Block, then: Segment | None) -> None:
+        if self.is_cut():
+            HoldingStep.emit_then(self, to, then)
+
+
+class _Sampler(Worker):
+    """Counts messages by key, or holds the latest of each."""
+
+    def __init__(self, host: Host, memory: Memory[Any], every: float) -> None:
+        super().__init__(host)
+        self.memory = memory
+        self.every = every
+        self.deadlines = Deadlines(self.clock, self.release)
+
+    def start(self) -> None:
+        if isinstance(self.every, float):
+            for key in self.memory:
+                _, due = self.memory.peek(key)
+                self.deadlines.set(key, due)
+            self.deadlines.start()
+
+    def stop(self) -> None:
+        self.deadlines.stop()
+
+    def passes(self, key: Key) -> bool:
+        """Whether this message is an nth one."""
+        number = (self.memory.get(key) or 0) + 1
+        self.memory.set(key, 0 if number >= self.every else number)
+        return number >= self.every
+
+    def take(self, key: Key, held: Held) -> None:
+        self.deadlines.ring_due()
+        known = self.memory.get(key)
+        due = self.clock.time() + self.every if known is None else known[1]
+        self.memory.set(key, (held, due))
+        self.deadlines.set(key, due)
+
+    def release(self, key: Key) -> None:
+        """Let the latest message of a key go."""
+        if pending := self.memory.pop(key):
+            self.resume(pending[0])

@@ -1,0 +1,160 @@
+"""Turns many messages into one with the list of their payloads: the step `window`."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowrunner.code import Host
+from flowrunner.expressions import Scope
+from flowrunner.memory import Deadlines, Held, Key, Memory
+from flowrunner.options import Duration, Integer, option
+from flowrunner.remembering import HoldingStep, Worker
+from flowrunner.step import Check
+
+_MOST_ITEMS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window(HoldingStep):
+    """Collect messages; the payload becomes the list of their payloads, topic and names are those of the last one.
+
+    `every: 1m` emits at every full minute (multiples of the time since 1970), with `last: 5m` what came in the last five
+    minutes. `count: 10` emits ten at a time; `gap: 30s` emits when for so long none came. An empty window emits nothing.
+    A message that comes exactly at the end belongs to the next window.
+    """
+
+    KEY = "window"
+    EXAMPLES = (
+        """
+        subscribe: sensors/+room
+        steps:
+          - json
+          - window: {every: 1m, by: room}
+          - map: {mean: "${mean(payload)}", count: "${len(payload)}"}
+          - publish: means/${room}
+        tests:
+          - given: [{topic: sensors/a, payload: 20}, {after: 30s}, {topic: sensors/a, payload: 22}, {after: 30s}]
+            expect: {topic: means/a, payload: {mean: 21, count: 2}}
+        """,
+        """
+        subscribe: steps
+        steps:
+          - json
+          - window: {count: 3}
+          - publish: triple
+        tests:
+          - given: [{topic: steps, payload: 1}, {topic: steps, payload: 2}, {topic: steps, payload: 3}]
+            expect: {topic: triple, payload: [1, 2, 3]}
+        """,
+    )
+
+    every: float | None = option(Duration(), "emit at every multiple of this time since 1970", default=None)
+    last: float | None = option(Duration(), "with `every`: what came in this last time, again and again", default=None)
+    count: int | None = option(Integer(1), "emit so many at a time", default=None)
+    gap: float | None = option(Duration(), "emit when for so long no message came", default=None)
+    max_items: int = option(Integer(1), "the most messages of a window; the oldest goes", default=_MOST_ITEMS)
+
+    def check(self, scope: Scope, check: Check) -> Scope | None:
+        given = [name for name in ("every", "count", "gap") if getattr(self, name) is not None]
+        span = self.at.key_span
+        if len(given) != 1:
+            check.report.say("missing-key", "`window` needs one of `every`, `count` and `gap`", span)
+        elif self.last is not None and self.every is None:
+            check.report.say("missing-key", "`last` of `window` needs `every`: when to emit", span)
+        for part in self.parts():
+            check.part(part, scope)
+        return self.after(scope)
+
+    def after(self, scope: Scope) -> Scope:
+        return scope.with_(payload="data" if scope.names["payload"] in {"text", "data"} else "any")
+
+    def shape(self) -> Any:
+        kinds = (self.every is None, self.last is None, self.count is None, self.gap is None)
+        return (HoldingStep.shape(self), kinds)
+
+    def worker(self, host: Host, state: Memory["_Open"]) -> "_Windows":
+        return _Windows(host, state, self)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A window: when each message came and its payload, the last message, and when it ends."""
+
+    items: deque[tuple[float, Any]] = field(default_factory=deque)
+    held: Held = field(default_factory=dict)
+    due: float | None = None
+
+
+class _Windows(Worker):
+    """Collects messages by key."""
+
+    def __init__(self, host: Host, memory: Memory[_Open], step: Window) -> None:
+        super().__init__(host)
+        self.memory = memory
+        self.step = step
+        self.deadlines = Deadlines(self.clock, self.close)
+
+    def start(self) -> None:
+        for key in self.memory:
+            window = self.memory.peek(key)
+            if window is not None and window.due is not None:
+                self.deadlines.set(key, window.due)
+        self.deadlines.start()
+
+    def stop(self) -> None:
+        self.deadlines.stop()
+
+    def take(self, key: Key, held: Held) -> None:
+        self.deadlines.ring_due()  # a window may just have ended, and the timer not yet been served
+        now = self.clock.time()
+        window = self.memory.get(key) or _Open()
+        window.items.append((now, held["payload"]))
+        window.held = held
+        if len(window.items) > self.step.max_items:
+            window.items.popleft()
+            self.memory.evicted += 1
+        self.memory.set(key, window)
+        if self.step.count is not None:
+            if len(window.items) >= self.step.count:
+                self.close(key)
+        elif window.due is None or self.step.gap is not None:
+            self.arm(key, window)
+
+    def arm(self, key: Key, window: _Open) -> None:
+        """Set the time at which a window ends."""
+        window.due = self.clock.time() + (self.step.gap or self.until_boundary())
+        self.deadlines.set(key, window.due)
+
+    def until_boundary(self) -> float:
+        """Seconds until the next multiple of `every` since 1970."""
+        every, now = self.step.every or 0.0, self.clock.now()
+        return (math.floor(now / every) + 1) * every - now
+
+    def close(self, key: Key) -> None:
+        """End a window: emit what is in it."""
+        window = self.memory.peek(key)
+        if window is None:
+            return
+        window.due = None
+        if self.step.last is not None:
+            self.slide(key, window, self.step.last)
+            return
+        self.memory.pop(key)
+        self.emit(window)
+
+    def slide(self, key: Key, window: _Open, last: float) -> None:
+        """Emit what came in the last time, and keep it for the next end."""
+        since = self.clock.time() - last
+        while window.items and window.items[0][0] < since:
+            window.items.popleft()
+        if not window.items:
+            self.memory.pop(key)
+            return
+        self.arm(key, window)
+        self.emit(window)
+
+    def emit(self, window: _Open) -> None:
+        """Let the list of payloads go on."""
+        if window.items:
+            self.resume({**window.held, "payload": [payload for _, payload in window.items]})
