@@ -1,0 +1,7 @@
+"""Turns `python -m flowrunner` into the command `flowrunner`."""
+
+import sys
+
+from flowrunner.cli import main
+
+sys.exit(main())
