@@ -30,7 +30,7 @@ _options = compose(
     option("--no-reload", is_flag=True, section=_EDITING, help="Do not take up changes of flow files."),
     option("--no-preview", is_flag=True, section=_EDITING,
            help="After an edit, do not show what the last messages would have become."),
-    option("--web", metavar="HOST:PORT", section=_PAGE, help="Where the page is served [127.0.0.1:8088]."),
+    option("--web", metavar="HOST:PORT", section=_PAGE, help="Where the page is served [on this machine only]."),
     option("--no-web", is_flag=True, section=_PAGE, help="Do not serve it."),
     option("--explain", is_flag=True, section=_SHOWN, help="Tell the protocol in words as it happens."),
     option("--log-format", metavar="text|json", default="text", type=click.Choice(["text", "json"]), section=_SHOWN,

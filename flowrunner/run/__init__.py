@@ -1,0 +1,1 @@
+"""Turns compiled flows into running ones: connections, routing, ticks, and what the terminal shows."""

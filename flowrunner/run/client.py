@@ -1,0 +1,133 @@
+"""Turns the settings of a connection into a paho client whose traffic goes through a link."""
+
+import socket
+import ssl
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from flowrunner.connections import ConnectionSettings
+from flowrunner.errors import ConnectionFailed
+from flowrunner.run.link import Link, SocketLike
+
+#: Seconds for each of TCP, TLS, and the answer of the broker.
+PATIENCE = 10.0
+
+_LONGEST_SESSION = 0xFFFF_FFFF
+_TRANSPORTS: dict[str, Literal["tcp", "websockets", "unix"]] = {
+    "mqtt": "tcp",
+    "mqtts": "tcp",
+    "ws": "websockets",
+    "wss": "websockets",
+    "mqtt+unix": "unix",
+}
+
+
+class Client(paho.Client):
+    """A paho client with the two things changed that it keeps private: its socket and its packet identifiers."""
+
+    def __init__(self, settings: ConnectionSettings, version: MQTTProtocolVersion, client_id: str, link: Link) -> None:
+        is_v5 = version == MQTTProtocolVersion.MQTTv5
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=None if is_v5 else settings.keep is None,
+            protocol=version,
+            transport=_TRANSPORTS[settings.scheme],
+            reconnect_on_failure=False,  # else it falls back to MQTT 3.1 by itself, and blocks the loop for it
+        )
+        self._settings = settings
+        self._link = link
+        self._tls: TlsContext | None = None
+        self.connect_timeout = PATIENCE
+        self.max_inflight_messages_set(0)  # no limit: the link keeps to the broker's
+        if settings.username is not None or settings.password is not None:
+            self.username_pw_set(settings.username or "", settings.password)
+        if settings.scheme in ("ws", "wss"):
+            self.ws_set_options(path=settings.path or "/mqtt")
+        self.hang_up()
+
+    def dial(self) -> None:
+        """Connect and send CONNECT, which blocks; raises what sockets raise, or ConnectionFailed for TLS files."""
+        if self._tls is None and self._settings.scheme in ("mqtts", "wss"):
+            self._tls = tls_context(self._settings)
+            self.tls_set_context(self._tls)
+        try:
+            self.reconnect()
+        except BaseException:
+            if self._tls is not None and self._tls.made is not None:
+                self._tls.made.close()  # paho forgets a socket whose handshake failed
+            raise
+
+    def hang_up(self) -> None:
+        """Close the network connection, if there is one, without a word."""
+        settings = self._settings
+        host, port = (settings.path, 1) if settings.scheme == "mqtt+unix" else (settings.host, settings.port)
+        if self.protocol == MQTTProtocolVersion.MQTTv5:
+            is_clean, properties = settings.keep is None, self._session_properties()
+            self.connect_async(host, port, settings.keepalive, clean_start=is_clean, properties=properties)
+        else:
+            self.connect_async(host, port, settings.keepalive)
+
+    def _session_properties(self) -> Properties | None:
+        keep = self._settings.keep
+        if not keep:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = int(min(keep, _LONGEST_SESSION))
+        return properties
+
+    def _create_socket(self) -> SocketLike:
+        made = super()._create_socket()
+        send_at_once(made.fileno())
+        return self._link.wrap(made)
+
+    def _mid_generate(self) -> MQTTErrorCode | int:
+        number = super()._mid_generate()
+        while number in self._link.taken:
+            number = super()._mid_generate()
+        return number
+
+
+def send_at_once(descriptor: int) -> None:
+    """Switch off Nagle's algorithm, which with delayed acknowledgements holds small packets back for 40 ms."""
+    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as twin:
+        try:
+            twin.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # a unix socket has no such option
+            return
+
+
+class TlsContext(ssl.SSLContext):
+    """A context that remembers the last socket that it wrapped."""
+
+    made: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        """Wrap a socket."""
+        self.made = super().wrap_socket(*arguments, **options)
+        return self.made
+
+
+def tls_context(settings: ConnectionSettings) -> TlsContext:
+    """What TLS needs to know; raises ConnectionFailed where a file cannot be used."""
+    tls = settings.tls
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if tls.ca:
+            context.load_verify_locations(tls.ca)
+        else:
+            context.load_default_certs()
+    except OSError as error:
+        words = f"the CA certificates in `{tls.ca}` cannot be used: {error.strerror or error}"
+        raise ConnectionFailed(words) from error
+    if tls.cert:
+        try:
+            context.load_cert_chain(tls.cert, tls.key or None)
+        except OSError as error:
+            words = f"the certificate `{tls.cert}` cannot be used: {error.strerror or error}"
+            raise ConnectionFailed(words) from error
+    return context

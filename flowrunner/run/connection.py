@@ -1,0 +1,214 @@
+"""Keeps one connection to a broker alive: connects, falls back, waits, subscribes again, and says so in words."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from flowrunner.connections import ConnectionSettings
+from flowrunner.run import refusals
+from flowrunner.run.backoff import Backoff
+from flowrunner.run.client import Client
+from flowrunner.run.link import Link, Terms
+from flowrunner.run.network import Ending, Network
+from flowrunner.run.plain import PlainLink
+from flowrunner.run.refusals import Refused
+from flowrunner.run.router import Failed, Router
+from flowrunner.run.subscriptions import Subscriptions
+
+#: Seconds: a connection that lived shorter was broken by what we did; how long others keep a stolen client id;
+#: how long publishes at QoS 1 and 2 may take at the end.
+EARLY = 5.0
+SURRENDER = 30.0
+LONGEST_SURRENDER = 300.0
+LAST_WORDS = 5.0
+
+#: Early ends in a row that mean: another client uses our client id.
+FIGHTS = 3
+
+_V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+_VERSIONS = {"auto": (_V5, _V311), "5": (_V5,), "3.1.1": (_V311,)}
+
+
+class Listener(Protocol):
+    """Is told what becomes of a connection."""
+
+    def connected(self, connection: "Connection", terms: Terms, away: float | None) -> None:
+        """The broker has accepted; `away` is how many seconds it was gone, None for the first time."""
+
+    def away(self, connection: "Connection", reason: str) -> None:
+        """There is no broker, and why; told again only when the reason changes."""
+
+    def lost(self, connection: "Connection", reason: str) -> None:
+        """The connection broke, and why if that is known."""
+
+    def not_subscribed(
+        self, connection: "Connection", topic_filter: str, flows: Sequence[str], reason: str, *, is_refused: bool
+    ) -> None:
+        """A subscription was refused, or granted with less than was asked for."""
+
+    def not_published(self, connection: "Connection", topic: str, reason: str) -> None:
+        """A publish was lost after the flow had handed it over."""
+
+
+class Connection:
+    """One entry of `connections:`. It never gives up on its broker."""
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        client_id: str,
+        listener: Listener,
+        failed: Failed,
+        *,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.settings = settings
+        self.client_id = settings.client_id or client_id
+        self.router = Router(failed)
+        self.link: Link = PlainLink(self.router.deliver, self._not_published)
+        self.subscriptions = Subscriptions(self.router, self._not_subscribed, is_kept=settings.keep is not None)
+        self.terms: Terms | None = None
+        self._listener = listener
+        self._backoff = backoff or Backoff()
+        self._versions: tuple[MQTTProtocolVersion, ...] = _VERSIONS[settings.protocol]
+        self._has_worked = False
+        self._closings = 0
+        self._fights = 0
+        self._surrender = SURRENDER
+        self._reason = ""
+        self._lost_at: float | None = None
+        self._client: Client | None = None
+        self._network: Network | None = None
+        self._is_closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._keep(), name=f"connection {self.settings.name}")
+        self._task.add_done_callback(_confess)
+
+    async def close(self) -> None:
+        """Wait a little for what is to be published at QoS 1 and 2, and take leave of the broker."""
+        self.link.stop()
+        self._is_closing = True
+        network = self._network
+        if network is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._drained(network)
+            await network.close()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _drained(self, network: Network) -> None:
+        while self.link.pending and not network.ended.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # a link counts, so that it need not call anybody
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                network, begun = await self._open()
+            except Refused as refusal:
+                self._fights = 0
+                self._tell_away(refusal.words)
+                await asyncio.sleep(self._backoff.wait())
+                continue
+            ending = await network.ended
+            if self._is_closing:
+                return
+            await asyncio.sleep(self._end(ending, asyncio.get_running_loop().time() - begun))
+
+    async def _open(self) -> tuple[Network, float]:
+        """Connect with the version that worked last, else with the other one. Raises Refused."""
+        first, *others = self._versions
+        try:
+            return await self._try(first)
+        except Refused as refusal:
+            if not others or not self._is_other_version_likely(refusal):
+                raise
+            try:
+                found = await self._try(others[0])
+            except Refused as second:
+                raise (refusal if second.kind in ("version", "closed") else second) from None
+        self._versions = (others[0], first)
+        return found
+
+    def _is_other_version_likely(self, refusal: Refused) -> bool:
+        """A broker that knows this version may be closing connections because it is being restarted."""
+        self._closings = self._closings + 1 if refusal.kind == "closed" else 0
+        return refusal.kind == "version" or (self._closings > 0 and (not self._has_worked or self._closings >= 3))
+
+    async def _try(self, version: MQTTProtocolVersion) -> tuple[Network, float]:
+        client = self._client
+        if client is None or client.protocol != version or self.settings.keep is None or not self.link.can_resume:
+            client = self._client = Client(self.settings, version, self.client_id, self.link)
+        self.link.prepare(client)
+        network = Network(client, self.link, self.settings, self.client_id, lambda terms: self._accept(network, terms))
+        await network.open()
+        return network, asyncio.get_running_loop().time()
+
+    def _accept(self, network: Network, terms: Terms) -> None:
+        """Take up work, in the very turn in which CONNACK is read."""
+        loop = asyncio.get_running_loop()
+        self._network, self.terms = network, terms
+        self._has_worked, self._closings, self._reason = True, 0, ""
+        self.link.open(terms)
+        away = None if self._lost_at is None else loop.time() - self._lost_at
+        self._lost_at = None
+        self._listener.connected(self, terms, away)
+        self.subscriptions.resume(network, terms)
+        # paho queues its retransmissions when this callback has returned; nothing new may overtake them
+        loop.call_soon(self.link.release)
+
+    def _end(self, ending: Ending, lifetime: float) -> float:
+        """Clear up after a network connection; returns the seconds to wait before the next."""
+        is_early = lifetime < EARLY
+        self._network = self.terms = None
+        self._lost_at = asyncio.get_running_loop().time()
+        was_sending = self.link.close(is_early=is_early)
+        self.subscriptions.lose()
+        is_fight = is_early and ending == Ending() and not was_sending
+        self._fights = self._fights + 1 if is_fight else 0
+        if not is_early and not ending.is_takeover:
+            self._backoff.reset()
+            self._surrender = SURRENDER
+        if ending.is_takeover or self._fights >= FIGHTS:
+            return self._give_way(is_sure=ending.is_takeover)
+        self._listener.lost(self, ending.words)
+        # a broker that is being restarted refuses us now, and one with another client of our name does not
+        return 0.0 if is_fight else self._backoff.wait()
+
+    def _give_way(self, *, is_sure: bool) -> float:
+        """Leave the client id to the other client for a while: fighting helps neither."""
+        wait, self._surrender = self._surrender, min(self._surrender * 2, LONGEST_SURRENDER)
+        self._fights = 0
+        words = refusals.taken(self.client_id, is_sure=is_sure)
+        self._listener.lost(self, f"{words}; trying again in {wait:.0f} s")
+        return wait
+
+    def _tell_away(self, reason: str) -> None:
+        if self._lost_at is None:
+            self._lost_at = asyncio.get_running_loop().time()
+        if reason != self._reason:
+            self._reason = reason
+            self._listener.away(self, reason)
+
+    def _not_subscribed(self, topic_filter: str, flows: Sequence[str], reason: str, *, is_refused: bool) -> None:
+        self._listener.not_subscribed(self, topic_filter, flows, reason, is_refused=is_refused)
+
+    def _not_published(self, topic: str, reason: str) -> None:
+        self._listener.not_published(self, topic, reason)
+
+
+def _confess(task: asyncio.Task[None]) -> None:
+    """Show a mistake of ours at once, and not when the connection is closed."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        words = f"{task.get_name()} has ended by a mistake in flowrunner"
+        task.get_loop().call_exception_handler({"message": words, "exception": error})

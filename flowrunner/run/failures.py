@@ -1,0 +1,109 @@
+"""Shows the first of many equal errors in full, and counts the rest."""
+
+import logging
+from dataclasses import dataclass
+from types import TracebackType
+
+from flowrunner.clock import Clock, Timer
+from flowrunner.message import Message
+from flowrunner.run.live import LiveFlow
+from flowrunner.run.report import Report
+
+#: Seconds for which equal errors are counted instead of shown; different ones that are told apart at a time.
+FOLD = 10.0
+MOST_KINDS = 500
+
+_log = logging.getLogger("flowrunner.run")
+_DEEPEST = 12
+_LONGEST = 6  # turns after which an error that goes on is shown in full again
+_Key = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Fold:
+    flow: str
+    count: int = 0
+    turns: int = 0
+
+
+class Failures:
+    """Errors of messages. Two are equal if the same flow raised the same type at the same place."""
+
+    def __init__(self, report: Report, clock: Clock) -> None:
+        self._report = report
+        self._clock = clock
+        self._folds: dict[_Key, _Fold] = {}
+        self._timers: dict[_Key, Timer] = {}
+
+    def failed(self, flow: LiveFlow, error: Exception, origin: Message) -> None:
+        """Count and report a message that a flow dropped."""
+        flow.dropped += 1
+        key = (flow.name, type(error), *_place(error.__traceback__))
+        if self._is_first(key, flow.name):
+            try:
+                diagnostic = flow.program.explain(error, origin)
+            except Exception:  # noqa: BLE001 - a mistake of ours, which must not cost more than its frame
+                self._report.say(
+                    "failed", f"{flow.name}: {type(error).__name__}: {error}", level="error", flow=flow.name
+                )
+            else:
+                self._report.frame(diagnostic, event="failed", flow=flow.name)
+
+    def tell(self, event: str, text: str, *, alike: object) -> None:
+        """Report trouble that has no place in a file; what is `alike` is folded in the same way."""
+        if self._is_first((event, alike), ""):
+            self._report.say(event, text, level="error")
+
+    def stop(self) -> None:
+        """Say what was counted and not yet said."""
+        for key, fold in list(self._folds.items()):
+            self._say_more(fold)
+            self._forget(key)
+
+    def _is_first(self, key: _Key, flow: str) -> bool:
+        fold = self._folds.get(key)
+        if fold is not None:
+            fold.count += 1
+            return False
+        if len(self._folds) >= MOST_KINDS:
+            oldest = next(iter(self._folds))
+            self._say_more(self._folds[oldest])
+            self._forget(oldest)
+        self._folds[key] = _Fold(flow)
+        self._wait(key)
+        return True
+
+    def _wait(self, key: _Key) -> None:
+        self._timers[key] = self._clock.call_at(self._clock.time() + FOLD, lambda: self._turn(key))
+
+    def _turn(self, key: _Key) -> None:
+        fold = self._folds[key]
+        fold.turns += 1
+        is_going_on = fold.count > 0 and fold.turns < _LONGEST
+        self._say_more(fold)
+        if is_going_on:
+            self._wait(key)
+        else:
+            self._forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        del self._folds[key]
+        self._timers.pop(key).cancel()
+
+    def _say_more(self, fold: _Fold) -> None:
+        if fold.count:
+            count = f"{fold.count:,}".replace(",", " ")
+            name = f" in `{fold.flow}`" if fold.flow else ""
+            self._report.more(f"and {count} more like this{name} in the last {FOLD:.0f} s")
+            fold.count = 0
+
+
+def _place(trace: TracebackType | None) -> list[int]:
+    """Where an error was raised, as numbers that are cheap to compare: instructions of the code outside this room."""
+    place: list[int] = []
+    while trace is not None and len(place) < _DEEPEST:
+        code = trace.tb_frame.f_code
+        if trace.tb_frame.f_globals.get("__package__") != __package__:
+            place += (id(code), trace.tb_lasti)
+        trace = trace.tb_next
+    return place

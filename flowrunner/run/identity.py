@@ -1,0 +1,55 @@
+"""Gives every connection a client id that stays the same from one start to the next."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+FOLDER = ".flowrunner"
+_FILE = "client-ids.json"
+
+
+def client_id(connection: str, folder: Path | None) -> str:
+    """The client id kept for a connection in `.flowrunner/` inside `folder`, made and kept if there is none.
+
+    Where nothing can be written (or `folder` is None) it is a new one each time.
+    """
+    if folder is None:
+        return _make()
+    path = folder / FOLDER / _FILE
+    known = _read(path)
+    found = known.get(connection)
+    if found:
+        return found
+    made = _make()
+    _write(path, {**known, connection: made})
+    return made
+
+
+def _make() -> str:
+    return f"flowrunner-{token_hex(4)}"
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: value for name, value in known.items() if isinstance(value, str)}
+
+
+def _write(path: Path, known: dict[str, str]) -> None:
+    """Replace the file in one step, readable for its owner only."""
+    temporary = path.with_name(f"{path.name}.{token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(known, file, indent=2, sort_keys=True)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,44 @@
+"""Turns what is about to run into the first lines of the terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from flowrunner import __version__
+from flowrunner.run.live import Flow
+from flowrunner.run.report import Report
+from flowrunner.sources import AtStart, Every, Source, Subscribe
+
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
+_MOST_SHOWN = 30
+
+
+def announce(report: Report, flows: Sequence[Flow]) -> None:
+    """Say which flows run, and what each of them listens to."""
+    count = f"{len(flows)} flow{'' if len(flows) == 1 else 's'}"
+    names = [flow.name for flow in flows]
+    report.say("started", f"flowrunner {__version__} runs {count}", version=__version__, flows=names)
+    report.align(names)
+    width = max(map(len, names), default=0)
+    for flow in flows[:_MOST_SHOWN]:
+        said = ", ".join(_spoken(flow.sources))
+        report.show(f"  {report.paint(flow.name.ljust(width), 'flow')}  {said}\n")
+    if len(flows) > _MOST_SHOWN:
+        report.show(f"  ... and {len(flows) - _MOST_SHOWN} more\n")
+
+
+def _spoken(sources: Sequence[Source]) -> Iterator[str]:
+    for source in sources:
+        match source:
+            case Subscribe(filter=topic_filter, connection=connection):
+                yield topic_filter.text if connection == "default" else f"{topic_filter.text} on {connection}"
+            case Every(interval=interval):
+                yield f"every {spoken_duration(interval)}"
+            case AtStart():
+                yield "at start"
+
+
+def spoken_duration(seconds: float) -> str:
+    """Seconds as they are written in a flow: `5s`, `1.5m`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,243 @@
+"""Carries deliveries and publishes through paho's own packets, one at a time."""
+
+from collections.abc import Container
+from typing import Any, Protocol
+
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
+
+from flowrunner.errors import StepError
+from flowrunner.message import NO_PROPERTIES, Properties
+from flowrunner.run.buffered_socket import BufferedSocket
+from flowrunner.run.link import Deliver, SocketLike, Terms, Watch
+from flowrunner.run.outbox import Outbox, Outgoing
+from flowrunner.run.properties import from_paho, to_paho
+from flowrunner.topics import BadTopic, check_topic
+
+#: Bytes that may wait for a slow network before publishes at QoS 0 are dropped.
+MOST_UNSENT = 16 * 1024 * 1024
+
+
+class Trouble(Protocol):
+    """Is told of a publish that was lost: topic, and why in words."""
+
+    def __call__(self, topic: str, reason: str, /) -> None:
+        """Report it; never raise."""
+
+
+class PlainLink:
+    """A `Link` on paho's public interface.
+
+    A delivery at QoS 1 or 2 is acknowledged when the flows have finished with it. What is in flight survives the
+    network connection in the outbox: it is published again, or retransmitted by paho where the session is kept.
+    """
+
+    def __init__(self, deliver: Deliver, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
+        self.watch: Watch | None = None
+        self.published = 0
+        self.dropped = 0
+        self.unreadable = 0
+        self._deliver = deliver
+        self._trouble = trouble
+        self._outbox = Outbox() if outbox is None else outbox
+        self._client: Client | None = None
+        self._socket: BufferedSocket | None = None
+        self._terms: Terms | None = None
+        self._is_released = False
+        self._is_stopped = False
+        self._unsent = 0
+        self.can_resume = True
+
+    @property
+    def pending(self) -> int:
+        """Publishes at QoS 1 and 2 that the broker has not acknowledged."""
+        return len(self._outbox)
+
+    @property
+    def taken(self) -> Container[int]:
+        """Packet identifiers that are in use."""
+        return self._outbox.in_flight
+
+    def prepare(self, client: Client) -> None:
+        """Take a client that is about to connect."""
+        if client is not self._client:
+            self._outbox.rewind()
+            client.manual_ack_set(True)
+        self._client = client
+        self.can_resume = True
+        client.on_message = self._on_message
+
+    def wrap(self, socket: SocketLike) -> SocketLike:
+        """Put a buffer before the socket."""
+        self._socket = BufferedSocket(socket)
+        return self._socket
+
+    def open(self, terms: Terms) -> None:
+        """Learn that the broker has accepted."""
+        self._terms = terms
+        self._unsent = 0
+
+    def release(self) -> None:
+        """Send what waits."""
+        self._is_released = self._terms is not None
+        self._pump()
+
+    def read(self) -> None:
+        """Let paho handle all that can be read without waiting."""
+        client, socket = self._client, self._socket
+        if client is None or socket is None:
+            return
+        while True:
+            socket.fill()
+            while socket.has_news and client.socket() is socket:
+                if client.loop_read() != MQTT_ERR_SUCCESS:
+                    return
+            if not socket.has_more or client.socket() is not socket:
+                return
+
+    def write(self) -> bool:
+        """Let paho send what can be sent without waiting."""
+        client = self._client
+        if client is None or client.socket() is None:
+            return False
+        client.loop_write()
+        is_left = client.want_write()
+        if not is_left:
+            self._unsent = 0
+        return is_left
+
+    def close(self, *, is_early: bool) -> bool:
+        """Learn that the network connection is gone."""
+        self._terms = self._socket = None
+        self._is_released = False
+        was_sending = bool(self._outbox.in_flight)
+        given_up = self._outbox.count_loss() if is_early else None
+        # paho would send everything again at once
+        self.can_resume = given_up is None and not self._outbox.is_suspicious
+        if given_up is not None:
+            reason = "the broker closes the connection whenever it is sent: is it too large, or not allowed?"
+            self._trouble(given_up.topic, reason)
+        return was_sending
+
+    def stop(self) -> None:
+        """Deliver nothing more."""
+        self._is_stopped = True
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,  # noqa: FBT001, FBT002 - positions cost less than names on this path
+        properties: Properties = NO_PROPERTIES,
+        /,
+    ) -> None:
+        """Send or queue a message."""
+        _check(topic)
+        if properties:
+            to_paho(properties)
+        outgoing = Outgoing(topic, payload, qos, retain, properties)
+        terms = self._terms
+        if terms is not None:
+            _check_size(outgoing, terms)
+        if qos:
+            if not self._outbox.add(outgoing):
+                message = f"{len(self._outbox)} publishes wait for the broker already: there is no room for more"
+                raise StepError(message, code="queue-full")
+            self._pump()
+        elif terms is None or not self._send_now(outgoing, terms):
+            self.dropped += 1
+            return
+        self.published += 1
+        if self.watch is not None:
+            self.watch(topic, payload, qos, retain)
+
+    def _send_now(self, outgoing: Outgoing, terms: Terms) -> bool:
+        """Send a publish at QoS 0, which does not wait for a slow network."""
+        if self._unsent > MOST_UNSENT:
+            self._trouble(outgoing.topic, "the network does not keep up")
+            return False
+        return self._send(outgoing, 0, terms) is not None
+
+    def _pump(self) -> None:
+        """Hand over what waits, as far as the broker's window goes (MQTT 5.0 section 4.9)."""
+        terms, outbox = self._terms, self._outbox
+        if terms is None or self._client is None or not self._is_released:
+            return
+        window = 1 if outbox.is_suspicious else terms.receive_maximum
+        while outbox.waiting and len(outbox.in_flight) < window:
+            outgoing = outbox.waiting[0]
+            qos = min(outgoing.qos, terms.maximum_qos)
+            try:
+                _check_size(outgoing, terms)
+                number = self._send(outgoing, qos, terms)
+            except StepError as error:
+                outbox.take()
+                self._trouble(outgoing.topic, error.message)
+                continue
+            if number is None:
+                break
+            if qos:
+                outbox.send(number)
+            else:
+                outbox.take()
+        # paho builds two objects per packet for this callback, at QoS 0 too: only while somebody waits for it
+        self._client.on_publish = self._on_publish if outbox.in_flight else None
+
+    def _send(self, outgoing: Outgoing, qos: int, terms: Terms) -> int | None:
+        """Hand a publish to paho; returns its packet identifier, None if it cannot be sent now."""
+        client = self._client
+        if client is None or client.socket() is None:
+            return None
+        retain = outgoing.retain and terms.has_retain
+        properties = to_paho(outgoing.properties) if terms.version == 5 else None
+        info = client.publish(outgoing.topic, outgoing.payload, qos, retain, properties)
+        self._unsent += outgoing.size
+        return info.mid if info.rc == MQTT_ERR_SUCCESS else None
+
+    def _on_publish(self, _client: Client, _data: Any, number: int, reason: ReasonCode, _properties: Any) -> None:
+        outgoing = self._outbox.acknowledge(number)
+        if outgoing is None:
+            return
+        if reason.is_failure:
+            self._trouble(outgoing.topic, str(reason).lower())
+        self._pump()
+
+    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        if self._is_stopped:
+            return
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self.unreadable += 1
+        else:
+            properties, identifiers = from_paho(message.properties)
+            payload = bytes(message.payload)
+            self._deliver(topic, payload, message.qos, message.retain, properties, identifiers)
+        if message.qos:
+            client.ack(message.mid, message.qos)
+
+
+def _check(topic: str) -> None:
+    try:
+        check_topic(topic)
+    except BadTopic as error:
+        raise StepError(error.message, code="bad-topic", help=error.help) from None
+
+
+def _check_size(outgoing: Outgoing, terms: Terms) -> None:
+    """Raise StepError for a packet that would make the broker close the connection (MQTT 5.0 section 3.2.2.3.6)."""
+    most = terms.maximum_packet
+    if most is None:
+        return
+    length = 2 + len(outgoing.topic.encode()) + 2 * bool(outgoing.qos) + len(outgoing.payload)
+    length += _packed_size(outgoing.properties)
+    size = 1 + max(1, (length.bit_length() + 6) // 7) + length
+    if size > most:
+        message = f"the message is larger ({size} bytes) than the broker accepts ({most} bytes)"
+        raise StepError(message, code="packet-too-large")
+
+
+def _packed_size(properties: Properties) -> int:
+    packed = to_paho(properties)
+    return len(packed.pack()) if packed is not None else 1  # type: ignore[no-untyped-call]

@@ -1,0 +1,122 @@
+"""Turns topics and subscription identifiers into the flows that want a message."""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from flowrunner.run.live import LiveFlow
+from flowrunner.sources import Subscribe
+from flowrunner.topics import Filter, FilterTree, matches
+
+#: Topics whose routes are remembered, per table.
+MOST_CACHED = 10_000
+
+Route = tuple[LiveFlow, int]
+"""A flow, and the index of the source through which it gets the message."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Want:
+    """One `subscribe` of a flow; `entry` is its index among the sources of the flow."""
+
+    flow: LiveFlow
+    entry: int
+    source: Subscribe
+
+    @property
+    def filter(self) -> Filter:
+        """The topic filter."""
+        return self.source.filter
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A subscription that a broker was asked for: its filter as sent, and for whom its retained messages are."""
+
+    mqtt: str
+    newcomers: frozenset[LiveFlow]
+
+
+class Table:
+    """Who wants what, on one connection. It never changes; another one takes its place.
+
+    `given` are the subscriptions of this session by identifier, `own` all identifiers this runner has ever sent.
+    Flows in `waiting` are about to replace others: until then they only get what the broker kept for them.
+    `newcomers` says who gets retained messages where deliveries carry no identifiers; None is everybody.
+    """
+
+    def __init__(
+        self,
+        wants: Iterable[Want] = (),
+        given: Mapping[int, Given] = MappingProxyType({}),
+        *,
+        own: Container[int] = (),
+        waiting: frozenset[LiveFlow] = frozenset(),
+        newcomers: frozenset[LiveFlow] | None = None,
+    ) -> None:
+        self._given = given
+        self._own = own
+        self._waiting = waiting
+        self._newcomers = newcomers
+        self._by_flow: dict[LiveFlow, list[Want]] = {}
+        self._by_filter: dict[str, dict[LiveFlow, None]] = {}
+        self._tree: FilterTree[Want] = FilterTree()
+        self._cache: dict[tuple[str, bool, tuple[int, ...]], tuple[Route, ...]] = {}
+        for want in wants:
+            self._by_flow.setdefault(want.flow, []).append(want)
+            self._by_filter.setdefault(want.filter.mqtt, {})[want.flow] = None
+            self._tree.add(want.filter, want)
+
+    def find(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> tuple[Route, ...]:  # noqa: FBT001
+        """The flows that get this delivery, each once. With identifiers it is one of several copies, maybe."""
+        key = (topic, retain, identifiers)
+        routes = self._cache.get(key)
+        if routes is None:
+            routes = tuple(self._identified(*key) if self._are_own(identifiers) else self._matching(topic, retain))
+            if len(self._cache) >= MOST_CACHED:
+                self._cache.clear()
+            self._cache[key] = routes
+        return routes
+
+    def _are_own(self, identifiers: tuple[int, ...]) -> bool:
+        """Not so where there are none, or where a kept session holds subscriptions of an earlier run."""
+        return any(identifier in self._own for identifier in identifiers)
+
+    def _identified(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> Iterable[Route]:  # noqa: FBT001
+        arrived = [self._given[number] for number in identifiers if number in self._given]
+        filters = {given.mqtt for given in arrived}
+        for flow in dict.fromkeys(flow for mqtt in filters for flow in self._by_filter.get(mqtt, ())):
+            want = _through(self._by_flow[flow], topic, filters, retain=retain)
+            if want is None:
+                continue
+            is_new = any(flow in given.newcomers for given in arrived if given.mqtt == want.filter.mqtt)
+            if is_new if retain else flow not in self._waiting:
+                yield flow, want.entry
+
+    def _matching(self, topic: str, retain: bool) -> Iterable[Route]:  # noqa: FBT001
+        first: dict[LiveFlow, Want] = {}
+        for want in sorted(self._tree.find(topic), key=lambda want: want.entry):
+            if _takes(want, retain=retain):
+                first.setdefault(want.flow, want)
+        for flow, want in first.items():
+            is_new = self._newcomers is None or flow in self._newcomers
+            if is_new if retain else flow not in self._waiting:
+                yield flow, want.entry
+
+
+def _through(wants: Sequence[Want], topic: str, filters: Container[str], *, retain: bool) -> Want | None:
+    """The subscription through which a flow gets this copy of a message, None if another copy is the one.
+
+    A broker may send a copy for each subscription. The one that counts is that of the flow's first filter, but
+    of a shared one only if no other matches: its copy may have gone to another client.
+    """
+    matching = [want for want in wants if _takes(want, retain=retain) and matches(want.filter, topic)]
+    for want in matching:
+        if not want.filter.share:
+            return want if want.filter.mqtt in filters else None
+    return next((want for want in matching if want.filter.mqtt in filters), None)
+
+
+def _takes(want: Want, *, retain: bool) -> bool:
+    retained = want.source.retained
+    return retained == "all" or (retained == "only") == retain
