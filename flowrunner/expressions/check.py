@@ -68,8 +68,8 @@ def _help(node: ast.Name, expression: Expression, scope: Scope) -> str:
         return f"did you mean `{near}`?"
     if _is_key(node, expression.tree):
         return f'the names of fields are texts: `{{"{name}": ...}}`'
-    if near := get_close_matches(name, FUNCTIONS, n=1, cutoff=0.8):
-        return f"did you mean `{FUNCTIONS[near[0]].signature}`?"
+    if functions := get_close_matches(name, FUNCTIONS, n=1, cutoff=0.8):
+        return f"did you mean `{FUNCTIONS[functions[0]].signature}`?"
     if "payload" in scope.names:
         return f'a field of the payload is `payload.{name}`, a text is `"{name}"`'
     return f"here are {name_list(sorted(scope.names))}" if scope.names else ""

@@ -1,7 +1,6 @@
 """Turns a name that a flow calls into what it does: the listed functions, with what the reference says of them."""
 
 import math
-import random
 import time
 from collections.abc import Mapping
 
@@ -88,7 +87,7 @@ _FUNCTIONS = (
     Function("isfinite", "isfinite(x)", "Whether a number is neither `nan` nor infinite.",
              'isfinite(float("nan")) == false', math.isfinite),
     Function("uniform", "uniform(a, b)", "A random number between a and b.", "0 <= uniform(0, 1) <= 1",
-             random.uniform, 2, 2),
+             listed.random_number, 2, 2),
     Function("randint", "randint(a, b)", "A random whole number from a to b, both included.",
              "randint(1, 6) in range(1, 7)", listed.random_whole, 2, 2),
     Function("choice", "choice(values)", "A random item of a list.", 'choice(["a", "b"]) in "ab"', listed.pick),

@@ -118,6 +118,8 @@ def is_number(node: ast.expr) -> bool:
             return isinstance(value, int | float)
         case ast.UnaryOp(op=ast.Not()):
             return True
+        case ast.Subscript(value=ast.Constant(value=bytes()), slice=index):
+            return not isinstance(index, ast.Slice)
         case ast.UnaryOp() | ast.BinOp(op=ast.Sub() | ast.Div() | ast.FloorDiv()):
             return True
         case ast.BinOp(op=ast.Add() | ast.BitOr() | ast.BitAnd(), left=left, right=right):

@@ -1,10 +1,7 @@
 """Turns the listed functions that Python does not have, or has without bounds, into code."""
 
-import hashlib
 import math
-import random
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from flowrunner.errors import StepError
@@ -123,8 +120,17 @@ def stdev(values: Iterable[Any], /) -> float:
     return math.sqrt(math.fsum((item - middle) ** 2 for item in found) / (len(found) - 1))
 
 
+def random_number(low: Any, high: Any, /) -> float:
+    """A random number between two."""
+    import random
+
+    return random.uniform(low, high)  # noqa: S311 (a value for a flow, no secret)
+
+
 def random_whole(low: Any, high: Any, /) -> int:
     """A random integer of a closed range."""
+    import random
+
     if isinstance(low, int) and isinstance(high, int) and low > high:
         raise StepError(f"there is no number from {low} to {high}", code="bad-value")
     return random.randint(low, high)  # noqa: S311 (a value for a flow, no secret)
@@ -132,6 +138,8 @@ def random_whole(low: Any, high: Any, /) -> int:
 
 def pick(values: Any, /) -> Any:
     """A random item of a list or character of a text."""
+    import random
+
     if not isinstance(values, list | tuple | str):
         raise StepError(f"`choice` needs a list, this is {kind_word(values)}", code="wrong-type")
     if not values:
@@ -141,6 +149,8 @@ def pick(values: Any, /) -> Any:
 
 def iso(seconds: Any, /) -> str:
     """Seconds since 1970 as ISO 8601 in UTC."""
+    from datetime import UTC, datetime
+
     try:
         whole_seconds, thousandths = divmod(round(seconds * 1000), 1000)
         moment = datetime.fromtimestamp(whole_seconds, UTC)
@@ -152,5 +162,7 @@ def iso(seconds: Any, /) -> str:
 
 def digest(value: Any, /) -> str:
     """16 hexadecimal digits of SHA-256 over bytes, or over the JSON with sorted keys."""
+    import hashlib
+
     data = value if isinstance(value, bytes) else canonical(value)
     return hashlib.sha256(data).hexdigest()[:16]

@@ -5,8 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from flowrunner.expressions.kinds import inside, is_number
+from flowrunner.expressions.methods import METHODS
 from flowrunner.expressions.model import Scope
-from flowrunner.expressions.names import target_names
+from flowrunner.expressions.names import LITERALS, target_names
 
 Comprehension = ast.ListComp | ast.DictComp | ast.GeneratorExp
 
@@ -69,13 +70,14 @@ class Counting(ABC):
         self, node: Comprehension, build: Callable[[list[ast.comprehension]], Comprehension]
     ) -> Comprehension:
         """The comprehension, `build` making its items inside of it."""
-        outside, first = self.scope, self.lower(node.generators[0].iter)
+        first, outside = self.lower(node.generators[0].iter), (self.scope, self.items)
         self.loops += 1
+        targets = [target_names(loop.target) for loop in node.generators]
+        self.items = frozenset(name.id for name in targets[0]) if len(targets) == 1 else frozenset()
         loops = [self._loop(loop, None if index else first) for index, loop in enumerate(node.generators)]
-        self.items = frozenset(name.id for name in target_names(loops[0].target)) if len(loops) == 1 else frozenset()
         done = build(loops)
         self.loops -= 1
-        self.scope = outside
+        self.scope, self.items = outside
         if self.is_counting or self.loops or len(loops) > 1:
             self._count(loops, node)
         if not self.loops:
@@ -107,3 +109,17 @@ def _root(node: ast.expr) -> str:
         case ast.Call(func=ast.Attribute(attr="get", value=value), args=[_]):
             return _root(value)
     return ""
+
+
+def is_small_or_counted(node: ast.expr) -> bool:
+    """Whether a result is small, or was counted when it was made."""
+    match node:
+        case ast.Constant() | ast.Compare() | ast.ListComp() | ast.DictComp():
+            return True
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return all(is_small_or_counted(part) for part in parts)
+        case ast.Name(id=name):
+            return name in LITERALS
+        case ast.Call(func=ast.Attribute(attr=name)):
+            return name != "get" and not METHODS[name].helper
+    return is_number(node)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from flowrunner.expressions.kinds import is_float, is_number, kind_of_node
-from flowrunner.expressions.loops import Counting, call
+from flowrunner.expressions.loops import Counting, call, is_small_or_counted
 from flowrunner.expressions.methods import METHODS
 from flowrunner.expressions.model import Expression, Hole, Scope, Template
 from flowrunner.expressions.places import place
 
-CONSTANTS = {"true": True, "false": False, "null": None}
+_CONSTANTS = {"true": True, "false": False, "null": None}
 _SMALL = 1 << 64  # a factor below adds a few bits to a number, which takes for ever to get large
 #: Functions whose work grows with what they get; inside comprehensions it is counted.
 _COUNTED = {
@@ -73,7 +73,7 @@ class _Lowering(Counting):
         return ast.Constant(node.value)
 
     def lower_name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(CONSTANTS[node.id]) if node.id in CONSTANTS else ast.Name(node.id, ast.Load())
+        return ast.Constant(_CONSTANTS[node.id]) if node.id in _CONSTANTS else ast.Name(node.id, ast.Load())
 
     def lower_attribute(self, node: ast.Attribute) -> ast.expr:
         field = ast.copy_location(ast.Constant(node.attr), node)
@@ -120,13 +120,22 @@ class _Lowering(Counting):
         for index, (operator, user) in enumerate(zip(node.ops, node.comparators, strict=True), 1):
             if isinstance(operator, _MEMBERSHIP) and not isinstance(user, ast.List | ast.Tuple):
                 values[index] = self.charged(values[index], user, by="_sought")
+            elif self._is_long(users[index - 1]) and self._is_long(user):
+                values[index] = self.kept(values[index], user)
         for index, user in enumerate(users):
             if self.may_be_bytes(user) and any(self._may_be_text(other) for other in _compared_with(node, index)):
-                values[index] = call("_guard", [values[index]], user)
+                values[index] = self._guard(values[index], user)
         return ast.Compare(values[0], node.ops, values[1:])
 
+    def _is_long(self, node: ast.expr) -> bool:
+        """Whether looking at a whole value in every round of a comprehension could be much work."""
+        return bool(self.loops) and not self.is_own(node) and not is_small_or_counted(node)
+
+    def _guard(self, value: ast.expr, user: ast.expr) -> ast.expr:
+        return call("_guard", [self.kept(value, user) if self._is_long(user) else value], user)
+
     def _may_be_text(self, node: ast.expr) -> bool:
-        is_constant = isinstance(node, ast.Name) and node.id in CONSTANTS
+        is_constant = isinstance(node, ast.Name) and node.id in _CONSTANTS
         if is_constant or (isinstance(node, ast.Constant) and not isinstance(node.value, str)) or is_number(node):
             return False
         return kind_of_node(node, self.scope) != "bytes"
@@ -170,7 +179,7 @@ class _Lowering(Counting):
         if method == "join":
             value = self.charged(value, user)
         is_compared = method in {"get", "count", "index"} and self.may_be_bytes(user)
-        return call("_guard", [value], user) if is_compared else value
+        return self._guard(value, user) if is_compared else value
 
     def lower_listcomp(self, node: ast.ListComp) -> ast.expr:
         return self.comprehension(node, lambda loops: ast.ListComp(self.output(node.elt), loops))
@@ -196,7 +205,7 @@ class _Lowering(Counting):
                 done = ast.Dict([key and self.output(key) for key in keys], [self.output(value) for value in values])
             case _:
                 value = self.lower(node)
-                return value if _is_small_or_counted(node) or self.is_own(node) else self.kept(value, node)
+                return value if is_small_or_counted(node) or self.is_own(node) else self.kept(value, node)
         return ast.copy_location(done, node)
 
 
@@ -231,15 +240,3 @@ def _is_scaled(left: ast.expr, right: ast.expr) -> bool:
 
 def _is_small(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) < _SMALL
-
-
-def _is_small_or_counted(node: ast.expr) -> bool:
-    """Whether a result is small, or was counted when it was made."""
-    match node:
-        case ast.Constant() | ast.Compare() | ast.ListComp() | ast.DictComp():
-            return True
-        case ast.Name(id=name):
-            return name in CONSTANTS
-        case ast.Call(func=ast.Attribute(attr=name)):
-            return name != "get" and not METHODS[name].helper
-    return is_number(node)

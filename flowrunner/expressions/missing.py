@@ -80,6 +80,8 @@ def missing_item(node: ast.Subscript, value: Any, index: Any) -> Failure:
 
 
 def _key_help(value: dict[Any, Any], index: Any) -> tuple[str, ...]:
+    if isinstance(index, bytes):
+        return (DECODE_FIRST,)
     return ("the names of fields are texts: `[str(x)]`",) if str(index) in value else ()
 
 

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from flowrunner.diagnostics import Diagnostic
+from flowrunner.expressions.describe import is_literal
+from flowrunner.expressions.evaluate import UNKNOWN, evaluate
 from flowrunner.expressions.kinds import inside, is_float, is_number, kind_of_node
 from flowrunner.expressions.model import Scope, fault
 from flowrunner.expressions.names import LITERALS
@@ -75,9 +77,7 @@ class _Misuse:
     def subscripted(self, node: ast.Subscript, what: str, index: ast.expr, scope: Scope) -> Diagnostic | None:
         if what not in {"a text", "a list", "this"}:
             return self.wrong(node, f"{what} has no items")
-        is_constant = isinstance(index, ast.Constant) and type(index.value) is not int
-        is_name = isinstance(index, ast.Name) and index.id in LITERALS
-        if is_constant or is_name or is_float(index) or _is_text(index, scope):
+        if _is_no_index(index) or _is_text(index, scope):
             return self.wrong(node, f"the items of {what} are counted with whole numbers")
         return None
 
@@ -86,7 +86,7 @@ class _Misuse:
     ) -> Diagnostic | None:
         if isinstance(operator, ast.Is | ast.IsNot):
             what = _not_a_map(left, scope)
-            is_never = what in {"a text", "a number", "a list"}
+            is_never = what in {"a text", "a number", "a list"} or (isinstance(left, ast.Constant) and what == "this")
             return self.wrong(node, f"{what} is never `{span_of(right, self.source).text}`") if is_never else None
         if isinstance(operator, ast.In | ast.NotIn):
             return self.sought(node, left, right, scope)
@@ -130,6 +130,18 @@ def _not_a_map(node: ast.expr, scope: Scope) -> str:
             return "a list"
     kind = kind_of_node(node, scope)
     return {"text": "a text", "bytes": "this"}.get(kind, "a number" if is_number(node) else "")
+
+
+def _is_no_index(node: ast.expr) -> bool:
+    match node:
+        case ast.Slice():
+            return False
+        case ast.Name(id=name):
+            return name in LITERALS
+        case ast.List() | ast.Tuple() | ast.Dict() | ast.ListComp() | ast.DictComp():
+            return True
+    value = evaluate(node, {}) if is_literal(node) else UNKNOWN
+    return is_float(node) or not (value is UNKNOWN or type(value) is int)
 
 
 def _is_bytes(node: ast.expr, scope: Scope) -> bool:

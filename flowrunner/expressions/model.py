@@ -89,7 +89,7 @@ class Scope:
     names: Mapping[str, Kind]
     missing: Mapping[str, str] = field(default_factory=dict)
 
-    def with_(self, **kinds: Kind) -> "Scope":
+    def with_(self, /, **kinds: Kind) -> "Scope":
         """This scope with more names, or other kinds of known ones."""
         missing = {name: why for name, why in self.missing.items() if name not in kinds}
         return Scope({**self.names, **kinds}, missing)

@@ -11,6 +11,9 @@ TIME_LIMIT = 0.1
 """Seconds that the fallback may take for one match where RE2 is not installed."""
 
 
+_MEMORY = 1 << 20  # bytes of what RE2 keeps for one regular expression; it may keep a hundred of them
+
+
 class BadPattern(ValueError):
     """A fault in a regular expression; `position` is the index of the character at which it was found."""
 
@@ -97,6 +100,7 @@ class LinearPattern:
     def __init__(self, text: str, re2: Any) -> None:
         options = re2.Options()
         options.log_errors = False
+        options.max_mem = _MEMORY
         try:
             self._regexp = re2.compile(text, options)
         except re2.error as error:

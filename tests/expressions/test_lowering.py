@@ -81,12 +81,14 @@ COUNTED = [
     ("[p.x + 1 for p in payload]", "[p['x'] + 1 for p in payload]"),
     ("[p for p in payload if p.x in payload.all]",
      "[p for _budget, p in _rounds(payload) if p['x'] in _sought(_budget, payload['all'])]"),
-    ("[[q for q in p] for p in payload]", "[[_kept(_budget, q) for q in _each(_budget, p)] for _budget, p in _rounds(payload)]"),
-    ("[q for p in payload for q in p]", "[_kept(_budget, q) for _budget, p in _rounds(payload) for q in _each(_budget, p)]"),
+    ("[[q for q in p] for p in payload]",
+     "[[_kept(_budget, q) for q in _each(_budget, p)] for _budget, p in _rounds(payload)]"),
+    ("[q for p in payload for q in p]",
+     "[_kept(_budget, q) for _budget, p in _rounds(payload) for q in _each(_budget, p)]"),
     ("[p for p in [q + 'x' for q in payload]]",
      "[p for p in [_kept(_budget, q + 'x') for _budget, q in _rounds(payload)]]"),
     ("[a for a in payload if any(b == a for b in payload)]",
-     "[a for _budget, a in _rounds(payload) if any((b == a for b in _each(_budget, payload)))]"),
+     "[a for _budget, a in _rounds(payload) if any((b == _kept(_budget, a) for b in _each(_budget, payload)))]"),
     ("[p.upper() for p in payload]", "[_charged(_budget, p).upper() for _budget, p in _rounds(payload)]"),
     ("[p.get('x') for p in payload]", "[p.get('x') for p in payload]"),
     ("{k: range(v) for k, v in payload.items()}",
@@ -101,6 +103,15 @@ COUNTED = [
     ("[max(payload) for p in payload]",
      "[_kept(_budget, max(_charged(_budget, payload))) for _budget, p in _rounds(payload)]"),
     ("[len(p) * 2.5 for p in payload]", "[len(p) * 2.5 for p in payload]"),
+    ("[p for p in payload if payload.a == payload.b]",
+     "[p for _budget, p in _rounds(payload) if payload['a'] == _kept(_budget, payload['b'])]"),
+    ("[p for p in payload if p.a == payload.b != 'x']", "[p for p in payload if p['a'] == payload['b'] != 'x']"),
+    ("[p for p in thing if p.x == 'a']", "[p for p in thing if _guard(p['x']) == 'a']"),
+    ("[p for p in payload if thing.x == 'a']",
+     "[p for _budget, p in _rounds(payload) if _guard(_kept(_budget, thing['x'])) == 'a']"),
+    ("[[[q for q in p], p.x, q] for p in payload]",
+     ("[[[_kept(_budget, q) for q in _each(_budget, p)], p['x'], _kept(_budget, q)] "
+     "for _budget, p in _rounds(payload)]")),
     ("[hash(p) for p in payload]", "[_kept(_budget, _hash(_budget, p)) for _budget, p in _rounds(payload)]"),
     ("[{**p, 'a': 1} for p in payload]", "[{**p, 'a': 1} for p in payload]"),
     ("[p[1:] for p in payload]", "[_charged(_budget, p[1:]) for _budget, p in _rounds(payload)]"),
@@ -133,15 +144,19 @@ def test_a_template_is_one_formatted_text(lowered: Lowered, text: str, code: str
 
 KINDS: list[tuple[str, Kind]] = [
     ("payload", "data"), ("payload.x", "data"), ("payload[0]", "data"), ("topic", "text"), ("topic[1:]", "text"),
-    ("raw", "bytes"), ("raw[0]", "data"), ("raw[1:]", "bytes"), ("b'x'", "bytes"), ("raw + b'x'", "bytes"), ("thing", "any"),
+    ("raw", "bytes"), ("raw[0]", "data"), ("raw[1:]", "bytes"), ("b'x'", "bytes"), ("raw + b'x'", "bytes"), ("thing",
+     "any"),
     ("thing.x", "any"), ("thing.x.upper()", "text"), ("thing > 3", "data"), ("not thing", "data"), ("'a'", "text"),
-    ("1", "data"), ("topic + room", "text"), ("topic + payload.x", "data"), ("thing + topic", "any"), ("thing - 1", "data"),
+    ("1", "data"), ("topic + room", "text"), ("topic + payload.x", "data"), ("thing + topic", "any"), ("thing - 1",
+     "data"),
     ("[1, topic]", "data"), ("[thing]", "any"), ("{'a': raw}", "any"), ("[p for p in payload]", "data"),
-    ("[p for p in thing]", "any"), ("[p for p in raw]", "data"), ("{p: 1 for p in payload}", "data"), ("str(thing)", "text"),
+    ("[p for p in thing]", "any"), ("[p for p in raw]", "data"), ("{p: 1 for p in payload}", "data"), ("str(thing)",
+     "text"),
     ("len(thing)", "data"), ("sorted(thing)", "any"), ("sorted(payload)", "data"), ("max(payload.a, raw)", "any"),
     ("topic if retain else room", "text"), ("topic or payload", "data"), ("topic or raw", "any"), ("env.X", "text"),
     ("topic.split('/')", "data"), ("payload.get('x', thing)", "any"), ("payload.get('x', 1)", "data"), ("true", "data"),
-    ("iso(now())", "text"), ("payload.items()", "data"), ("thing.items()", "any"), ("unknown", "any"), ("payload * 2", "data"),
+    ("iso(now())", "text"), ("payload.items()", "data"), ("thing.items()", "any"), ("unknown", "any"), ("payload * 2",
+     "data"),
 ]  # fmt: skip
 
 
@@ -152,7 +167,8 @@ def test_what_is_known_of_a_value(parse: Callable[..., object], scope: Scope, te
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("${raw}", "bytes"), ("${raw} ", "text"), ("a", "text"), ("${payload:.1f}", "text"), ("", "text")]
+    ("text", "kind"),
+    [("${raw}", "bytes"), ("${raw} ", "text"), ("a", "text"), ("${payload:.1f}", "text"), ("", "text")],
 )
 def test_what_is_known_of_a_template(scope: Scope, text: str, kind: Kind) -> None:
     source = Source("f.yaml", text)
@@ -176,8 +192,12 @@ def test_compiled_code_reads_nothing_but_the_namespace_and_the_names(scope: Scop
         source = Source("f.yaml", text)
         expression = parse_expression(Passage.verbatim(source.span(0, len(text))))
         code = compile(ast.Expression(lower(expression, scope)), "f.yaml", "eval")
-        read = {n.id for n in ast.walk(lower(expression, scope)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        bound = {n.id for n in ast.walk(lower(expression, scope)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        read = {
+            n.id for n in ast.walk(lower(expression, scope)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        }
+        bound = {
+            n.id for n in ast.walk(lower(expression, scope)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
         assert read - bound <= set(NAMESPACE) | expression.names
         assert set(code.co_names) <= set(NAMESPACE) | expression.names | {"split", "upper", "get"}
 
@@ -186,5 +206,7 @@ def test_helpers_begin_with_an_underscore_and_functions_do_not() -> None:
     from flowrunner.expressions import FUNCTIONS, RESERVED
 
     assert {name for name in NAMESPACE if not name.startswith("_")} == set(FUNCTIONS) - {"now"}
-    assert set(FUNCTIONS) | {"payload", "topic", "qos", "retain", "properties", "env", "flow", "now", "error"} <= RESERVED
+    assert (
+        set(FUNCTIONS) | {"payload", "topic", "qos", "retain", "properties", "env", "flow", "now", "error"} <= RESERVED
+    )
     assert {"true", "false", "null"} <= RESERVED

@@ -104,7 +104,12 @@ def test_without_re2_the_stand_in_is_used(monkeypatch: pytest.MonkeyPatch) -> No
             assert 0 <= caught.value.position <= len(pattern)
 
 
-HOSTILE = [(r"(a+)+b", "a" * 5_000), (r"(a|aa)+c", "a" * 5_000), (r"(.*)*x", "y" * 5_000), (r"(\d+\s?)+!", "1 " * 5_000)]
+HOSTILE = [
+    (r"(a+)+b", "a" * 5_000),
+    (r"(a|aa)+c", "a" * 5_000),
+    (r"(.*)*x", "y" * 5_000),
+    (r"(\d+\s?)+!", "1 " * 5_000),
+]
 
 
 @pytest.mark.parametrize(("pattern", "text"), HOSTILE)

@@ -42,7 +42,7 @@ MISTAKES = [
     ("payload.x else 2", "else", "this `else` has no `if`", "a if condition else b"),
     # text that is no text
     ("payload == `ON`", "`", "a text stands in `\"` or `'`, not in backticks", ""),
-    ("payload == “ON”", "“", "`“` is not `\"`, although it looks like it", 'type `"`'),
+    ("payload == “ON”", "“", '`“` is not `"`, although it looks like it', 'type `"`'),
     ("payload == ‘ON’", "‘", "`‘` is not `'`, although it looks like it", "type `'`"),
     ("payload ≥ 3", "≥", "`≥` is not `>=`, although it looks like it", "type `>=`"),
     ("payload × 3", "×", "`×` is not `*`, although it looks like it", "type `*`"),
@@ -148,7 +148,9 @@ def test_deep_nesting_is_a_diagnostic(problems: Problems, text: str) -> None:
     assert "nested too deeply" in found.message or "brackets are open" in found.message
 
 
-@pytest.mark.parametrize("text", ["-" * 9_999 + "1", "not " * 2_499 + "1", "payload" + ".a" * 4_990, "x if y else " * 800 + "z"])
+@pytest.mark.parametrize(
+    "text", ["-" * 9_999 + "1", "not " * 2_499 + "1", "payload" + ".a" * 4_990, "x if y else " * 800 + "z"]
+)
 def test_nesting_as_deep_as_the_length_allows_is_a_diagnostic(problems: Problems, text: str) -> None:
     assert [found.message for found in problems(text)] == ["this expression is nested too deeply"]
 

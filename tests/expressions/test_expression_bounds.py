@@ -11,25 +11,33 @@ from flowrunner.expressions import limits
 Compute = Callable[..., Any]
 
 TOO_LARGE = [
-    "payload.big * payload.big", "payload.text * 1000000", "1000000 * payload.text", "[0] * 1000000", "payload.list * 100000",
-    "10 ** 10 ** 10", "2 ** 4096", "payload.big ** payload.big", "-2 ** 5000", "(0 - 3) ** 100000", "1 << 5000", "payload.big << 4000",
+    "payload.big * payload.big", "payload.text * 1000000", "1000000 * payload.text", "[0] * 1000000",
+    "payload.list * 100000",
+    "10 ** 10 ** 10", "2 ** 4096", "payload.big ** payload.big", "-2 ** 5000", "(0 - 3) ** 100000", "1 << 5000",
+    "payload.big << 4000",
     "'ab' * payload.big * payload.big", "payload.text.ljust(10000000)", "payload.text.rjust(10000000, '.')",
     "payload.text.center(payload.big)", "payload.text.zfill(10000000)", "payload.long.replace('a', payload.long)",
-    "payload.long.replace('', payload.long)", "payload.long.join(payload.list * 1000)", "range(1000000)", "range(-payload.big, payload.big)",
+    "payload.long.replace('', payload.long)", "payload.long.join(payload.list * 1000)", "range(1000000)",
+    "range(-payload.big, payload.big)",
     "range(0, payload.big, 2)", "[[1 for a in range(10000)] for b in range(10000)]",
     "[1 for a in range(1000) for b in range(1000) for c in range(1000)]", "[payload.long + 'x' for p in range(10000)]",
     "sum(len(list(payload.long)) for p in range(10000))", "[p for p in range(100000) if p in range(100000)]",
     "any(p == q for p in range(10000) for q in range(10000) if p != q)", "[payload.long[1:] for p in range(1000)]",
     "{p: payload.long.upper() for p in range(1000)}", "[sorted(payload.long) for p in range(1000)]",
     "[str(payload.list * 1000) for p in range(10000)]", "[hash(payload.list * 1000) for p in range(10000)]",
-    "[{**payload, 'a': payload.long + 'b'} for p in range(1000)]", "[''.join(payload.list * 1000) for p in range(100000)]",
+    "[{**payload, 'a': payload.long + 'b'} for p in range(1000)]",
+    "[''.join(payload.list * 1000) for p in range(100000)]",
     "[''.join(q for q in payload.many) for p in range(10000)]", "[payload.long.split('a') for p in range(1000)]",
-    "[payload.long for p in range(1000)]", "[{'a': payload.long, 'b': p} for p in range(1000)]", "[[payload.long]] * 1000",
+    "[p for p in range(100000) if payload.list * 1000 == payload.list * 1000]",
+    "[p for p in range(1000) if payload.long == payload.same]", "[p for p in range(10000) if thing == 'a']",
+    "[payload.long for p in range(1000)]", "[{'a': payload.long, 'b': p} for p in range(1000)]",
+    "[[payload.long]] * 1000",
     "[payload.list and payload.long for p in range(1000)]", "{p: [payload.fields] for p in range(10000)}",
     "[p for q in range(1000) for p in [payload.long]]", "[[p for p in [payload.long]] for q in range(1000)]",
     "[payload.get('long') for p in range(1000)]", "[max([payload.long]) for p in range(1000)]", "[payload] * 1000",
     "[{**payload} for p in range(1000)]", "[[payload.long] + [p] for p in range(1000)]",
-    "[range(1000) for p in range(100000)]", "[[0] * 1000 for p in range(100000)]", "[payload.list | p for p in range(100000)]"
+    "[range(1000) for p in range(100000)]", "[[0] * 1000 for p in range(100000)]",
+    "[payload.list | p for p in range(100000)]"
     .replace("payload.list | p", "payload.fields | {p: 1}"),
 ]  # fmt: skip
 
@@ -39,6 +47,7 @@ VALUES = {
     "long": "a" * 50_000,
     "list": ["a", "b", "c"],
     "many": [""] * 50_000,
+    "same": "a" * 50_000,
     "fields": {str(n): n for n in range(5_000)},
 }
 
@@ -46,7 +55,7 @@ VALUES = {
 @pytest.mark.parametrize("text", TOO_LARGE)
 def test_what_would_be_too_large_is_a_step_error(compute: Compute, text: str) -> None:
     with pytest.raises(StepError) as caught:
-        compute(text, payload=VALUES)
+        compute(text, payload=VALUES, thing=["b"] * 10_000)
     assert caught.value.code == "too-large"
 
 
@@ -81,7 +90,9 @@ def test_what_fits_is_computed(compute: Compute, text: str, value: object) -> No
 )
 def test_a_search_from_the_end_of_two_long_texts_is_refused(compute: Compute, text: str) -> None:
     with pytest.raises(StepError) as caught:
-        compute(text.replace("p.", "payload.a.").replace("q", "payload.b"), payload={"a": "a" * 90_000, "b": "b" * 9_000})
+        compute(
+            text.replace("p.", "payload.a.").replace("q", "payload.b"), payload={"a": "a" * 90_000, "b": "b" * 9_000}
+        )
     assert caught.value.message == "this search would be too large"
 
 

@@ -3,11 +3,14 @@
 import ast
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrunner.errors import StepError
 from flowrunner.expressions import (
     NAMESPACE,
     ExpressionError,
@@ -19,6 +22,8 @@ from flowrunner.expressions import (
     parse_template,
 )
 from flowrunner.expressions.places import position_of, span_of
+from flowrunner.read.document import read_document
+from flowrunner.read.nodes import Map, Scalar
 from flowrunner.text import Passage, Source
 
 EXPRESSIONS = [
@@ -97,6 +102,7 @@ def test_every_node_stands_where_it_was_written(text: str, writing: str) -> None
     assert_places(WRITINGS[writing](text, "steps:\n  - größer: "))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(EXPRESSIONS),
     st.sampled_from(sorted(WRITINGS)),
@@ -119,7 +125,7 @@ def failing_position(text: str, writing: str, **values: object) -> tuple[str, st
     code = compile(ast.Expression(lower(expression, Scope({"payload": "data"}))), "f.yaml", "eval")
     try:
         eval(code, {**NAMESPACE, **values})
-    except Exception as error:
+    except (StepError, LookupError, TypeError, ZeroDivisionError, AttributeError) as error:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         lasti = [trace.tb_lasti for trace in _traces(error)]
         index = max(i for i, frame in enumerate(frames) if frame.f_code.co_filename == "f.yaml")
@@ -136,7 +142,7 @@ def failing_position(text: str, writing: str, **values: object) -> tuple[str, st
     raise AssertionError("it did not fail")
 
 
-def _traces(error: BaseException) -> list[object]:
+def _traces(error: BaseException) -> list[TracebackType]:
     found, trace = [], error.__traceback__
     while trace is not None:
         found.append(trace)
@@ -176,6 +182,36 @@ def test_a_position_outside_of_the_expression_is_no_node() -> None:
     assert node_at(expression, (1, 1, 0, 2)) is None
 
 
+DOCUMENT = r"""
+plain: payload.größe > 25 and payload["x"] == 'ä'
+double: "payload.gr\u00f6\xdfe > 25 \
+   and payload[\"x\"] == 'ä'"
+single: 'payload.größe > 25 and payload["x"] == ''ä'' '
+folded: >-
+  payload.größe > 25
+  and payload["x"]
+  == 'ä'
+literal: |
+  payload.größe > 25 and
+
+    payload["x"] == 'ä'
+lines: payload.größe >
+   25 and payload["x"] == 'ä'
+"""
+
+
+def test_the_scalars_of_a_real_document_keep_their_places() -> None:
+    root, problems = read_document(Source("f.yaml", DOCUMENT))
+    assert problems == []
+    assert isinstance(root, Map)
+    for entry in root.entries:
+        assert isinstance(entry.value, Scalar)
+        assert_places(entry.value.passage)
+        tree = parse_expression(entry.value.passage).tree
+        marked = [span_of(node, root.span.source).text for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        assert [text.strip("\\\"'") for text in marked] == ["25", "ä", "x"]
+
+
 def test_the_holes_of_a_template_stand_where_they_were_written() -> None:
     passage = as_escapes("Fühler ${payload.größe:.1f} und ${topic}", "log: ")
     template = parse_template(passage)
@@ -187,6 +223,7 @@ def test_the_holes_of_a_template_stand_where_they_were_written() -> None:
     assert texts == ["payload.größe", "topic"]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("payload.x >+-*/()[]{}'\"&|!?:=,0125 \n$#äorandnotisif"), max_size=40))
 def test_whatever_is_typed_parses_or_gives_places_inside_the_text(text: str) -> None:
     passage = as_it_is(text, "filter: ")
@@ -202,13 +239,12 @@ def test_whatever_is_typed_parses_or_gives_places_inside_the_text(text: str) -> 
             assert len(problem.message) < 100
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_parses_or_gives_diagnostics(text: str) -> None:
     for parse in (parse_expression, parse_template):
-        try:
-            parse(as_it_is(text, ""))
-        except ExpressionError as error:
-            assert error.diagnostics
+        with suppress(ExpressionError):
+            assert parse(as_it_is(text, "")).passage.text == text
 
 
 Compute = Callable[..., object]

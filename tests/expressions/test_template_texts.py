@@ -1,15 +1,16 @@
 """Texts with `${...}`: how they are cut, what is inserted, and what is said about their mistakes."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.errors import StepError
-from flowrunner.expressions import Template, parse_template
+from flowrunner.expressions import ExpressionError, Template, parse_template
 from flowrunner.text import Passage, Source
 
 Problems = Callable[..., list[Diagnostic]]
@@ -51,19 +52,19 @@ def test_a_text_is_cut_into_constants_and_holes(
     assert shape(template(text)) == parts
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["$", "{", "}", "$${", "${payload}", "${topic:>3}", "a", "'", " "]), max_size=12))
 def test_constants_and_holes_together_are_the_text(pieces: list[str]) -> None:
     text = "".join(pieces)
     source = Source("f.yaml", text)
     try:
         template = parse_template(Passage.verbatim(source.span(0, len(text))))
-    except Exception as error:
-        assert hasattr(error, "diagnostics")
+    except ExpressionError:
         return
     written = [p.replace("${", "$${") if isinstance(p, str) else p.span.text for p in template.parts]
     assert "".join(written) == text
     kinds = [isinstance(p, str) for p in template.parts]
-    assert all(not (one and other) for one, other in zip(kinds, kinds[1:], strict=False))
+    assert all(not (one and other) for one, other in pairwise(kinds))
     assert "" not in template.parts
 
 
@@ -145,7 +146,8 @@ MISTAKES = [
     ("${}", "${}", "bad-expression", "expected an expression between `${` and `}`", ""),
     ("${ :.1f}", "${ :.1f}", "bad-expression", "expected an expression between `${` and `}`", ""),
     ("${{ payload }}", "${{ payload }}", "bad-expression", "one brace on each side is enough", "write `${payload}`"),
-    ("${payload.x ? 1 : 2}", "?", "bad-expression", "`?` and `:` are written `if` and `else`", "write `1 if payload.x else 2`"),
+    ("${payload.x ? 1 : 2}", "?", "bad-expression", "`?` and `:` are written `if` and `else`",
+     "write `1 if payload.x else 2`"),
     ("${payload:}", ":", "bad-format", "expected a format after `:`", "`.1f` one digit"),
     ("${payload:.1}f", "", "", "", ""),
     ("${payload:zz}", ":zz", "bad-format", "there is no format type `z`", "`.1f` one digit"),

@@ -62,7 +62,8 @@ def test_an_unknown_name_gets_the_nearest_word_of_ours(problems: Problems, text:
     "text",
     [
         "true and false or null", "True is not None", "[a + b for a, b in payload]", "now() - payload.time > 60",
-        "[x for y in payload for x in y]", "{k: v for k, v in payload.items() if k != room}", "env.SITE", "properties.user",
+        "[x for y in payload for x in y]", "{k: v for k, v in payload.items() if k != room}", "env.SITE",
+        "properties.user",
     ],
 )  # fmt: skip
 def test_names_that_are_there_are_fine(problems: Problems, text: str) -> None:
@@ -78,6 +79,11 @@ def test_a_name_that_exists_elsewhere_says_why_it_is_missing(parse: Parse) -> No
     (found,) = check(parse("room"), scope)
     assert found.helps == ("only the first filter names a level `room`",)
     assert check(parse("room"), scope.with_(room="text")) == []
+
+
+def test_any_name_can_be_added_to_a_scope(parse: Parse) -> None:
+    scope = Scope({}).with_(self="text", names="data", kinds="any")
+    assert check(parse("self + names + kinds"), scope) == []
 
 
 def test_a_scope_without_a_payload_lists_its_names(parse: Parse) -> None:
@@ -162,7 +168,8 @@ def test_the_message_about_the_payload_looks_so(parse: Parse) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "raw == b'ON'", "raw[0] == 1", "raw[1:3] == b'ab'", "len(raw) > 3", "int(raw) > 3", "float(raw) + 1", "str(raw) == 'ON'",
+        "raw == b'ON'", "raw[0] == 1", "raw[1:3] == b'ab'", "len(raw) > 3", "int(raw) > 3", "float(raw) + 1",
+        "str(raw) == 'ON'",
         "65 in raw", "raw and true", "raw is null", "raw + b'x'", "hash(raw)", "[b + 1 for b in raw]", "raw == thing",
         "thing == 'ON'", "thing.x > 3", "b'a' in raw",
     ],
@@ -190,6 +197,38 @@ def test_a_text_that_is_taken_for_a_number_is_found(problems: Problems, text: st
     (found,) = problems(text)
     assert (found.code, found.message) == ("wrong-type", message)
     assert help in "".join(found.helps)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("topic.x", "a text has no field `x`"),
+        ("len(payload).x", "a number has no field `x`"),
+        ("[1, 2].x", "a list has no field `x`"),
+        ("null.x", "null has no field `x`"),
+        ("(1 + 1)[0]", "a number has no items"),
+        ("true[0]", "true or false has no items"),
+        ("topic['x']", "the items of a text are counted with whole numbers"),
+        ("[1][1.5]", "the items of a list are counted with whole numbers"),
+        ("[1][7 // 2.0]", "the items of a list are counted with whole numbers"),
+        ("[p for p in payload][null]", "the items of a list are counted with whole numbers"),
+        ("topic[[]]", "the items of a text are counted with whole numbers"),
+        ("len(payload) is null", "a number is never `null`"),
+        ("topic is true", "a text is never `true`"),
+        ("b'a' is null", "this is never `null`"),
+        ("b'a'[0].x", "a number has no field `x`"),
+    ],
+)
+def test_what_cannot_be_read_from_a_value_is_found(problems: Problems, text: str, message: str) -> None:
+    (found,) = problems(text)
+    assert (found.code, found.message) == ("wrong-type", message)
+
+
+@pytest.mark.parametrize(
+    "text", ["topic[0]", "topic[-1]", "[1, 2][payload.n]", "[1][1 - 1]", "topic[1:][::2]", "[[1]][0][0]"]
+)
+def test_what_can_be_read_is_fine(problems: Problems, text: str) -> None:
+    assert problems(text) == []
 
 
 def test_the_length_of_a_text_is_said(problems: Problems) -> None:

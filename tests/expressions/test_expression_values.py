@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrunner.errors import StepError
@@ -136,7 +136,18 @@ def test_a_method_without_a_helper_is_one_of_python_that_gives_json(name: str) -
     method = METHODS[name]
     owners = {"text": str, "list": list, "map": dict}
     assert all(hasattr(owners[owner], name) for owner in method.of)
-    assert name not in {"format", "format_map", "encode", "append", "pop", "update", "clear", "sort", "expandtabs", "translate"}
+    assert name not in {
+        "format",
+        "format_map",
+        "encode",
+        "append",
+        "pop",
+        "update",
+        "clear",
+        "sort",
+        "expandtabs",
+        "translate",
+    }
 
 
 BYTES = [
@@ -161,9 +172,11 @@ def test_what_bytes_give(compute: Compute, text: str, value: object) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "thing == 'ON'", "'ON' == thing", "thing != 'ON'", "thing == payload", "payload == thing", "thing in ['ON', 'OFF']",
+        "thing == 'ON'", "'ON' == thing", "thing != 'ON'", "thing == payload", "payload == thing",
+        "thing in ['ON', 'OFF']",
         "thing in [payload]", "thing in {'ON': 1}", "'O' in thing", "payload in thing", "[thing] == ['ON']",
-        "{'a': thing} == {'a': payload}", "1 == 1 < 2 and thing == thing == payload", "payload in [thing, 3]", "['ON'].count(thing)",
+        "{'a': thing} == {'a': payload}", "1 == 1 < 2 and thing == thing == payload", "payload in [thing, 3]",
+        "['ON'].count(thing)",
         "{'ON': 1}.get(thing, 2)", "thing.upper()", "thing.startswith('O')", "[p for p in [thing] if p == 'ON']",
         "thing not in 'ON'",
     ],
@@ -178,7 +191,9 @@ def test_bytes_that_meet_a_text_at_run_time_are_an_error_and_never_silently_diff
         assert "decode" in caught.value.help
 
 
-@pytest.mark.parametrize("text", ["thing == 'ON'", "thing in ['ON']", "'O' in thing", "thing.startswith('O')", "thing == payload"])
+@pytest.mark.parametrize(
+    "text", ["thing == 'ON'", "thing in ['ON']", "'O' in thing", "thing.startswith('O')", "thing == payload"]
+)
 def test_a_text_of_unknown_origin_works(compute: Compute, text: str) -> None:
     assert compute(text, thing="ON", payload="ON") is True
 
@@ -194,6 +209,7 @@ def test_a_comparison_does_not_let_its_guard_out(compute: Compute) -> None:
     assert type(compute("thing if thing == b'x' else 0", thing=b"x")) is bytes
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(), st.lists(st.integers(0, 9))))
 def test_the_text_of_a_value_is_its_json_except_for_texts(value: object) -> None:
     import json
