@@ -338,6 +338,6 @@ def test_any_text_is_a_filter_or_a_fault_inside_it(text: str, named: bool) -> No
         faults.append(fault)
     else:
         assert parse_filter(topic_filter.mqtt).levels == topic_filter.levels
-    for fault in faults:
-        assert 0 <= fault.start <= fault.end <= len(text)
-        assert len(fault.message) < 80
+    for each in faults:
+        assert 0 <= each.start <= each.end <= len(text)
+        assert len(each.message) < 80

@@ -141,7 +141,10 @@ def _greeting(broker: "Broker") -> str:
     if broker.websocket_port is not None:
         where += f", websockets on {host}:{broker.websocket_port}"
     secure = " with TLS" if broker.url.startswith("mqtts") else ""
-    return f"broker on {where}{secure}: MQTT 3.1.1 and 5, all in memory, nothing is kept on disk"
+    text = f"broker on {where}{secure}: MQTT 3.1.1 and 5, all in memory, nothing is kept on disk"
+    if broker.is_open_to_the_network:
+        text += "; whoever reaches this address may use it (`--user NAME:PASSWORD` asks for a password)"
+    return text
 
 
 def _reason(error: OSError, broker: "Broker") -> str:
