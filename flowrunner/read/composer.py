@@ -96,6 +96,8 @@ class Composer:
         style = _STYLES.get(event.style, "plain")
         if event.anchor or event.tag:
             start = self.behind_properties(event, start, end)
+        elif not text and self.open and style == "plain":
+            start = end = self.place_of_nothing(start)
         if style == "plain":
             scalar = Scalar(Span(self.source, start, end), text, resolve(text))
             self.check_plain(scalar)
@@ -103,6 +105,8 @@ class Composer:
             if style in ("literal", "folded"):
                 end = self.end_of_block(start, end)
             scalar = Scalar(Span(self.source, start, end), text, text, style)
+            if style == "double" and not text.isascii() and (half := mistakes.find_half_a_character(scalar)):
+                self.spoil(half)
         if event.anchor:
             self.anchors[event.anchor] = _Anchored(scalar, 1, 0)
         self.add(scalar, start, end)
@@ -114,6 +118,12 @@ class Composer:
             self.diagnostics.append(mistakes.too_large_number(scalar))
         elif text and not text.isascii() and (text[0].isspace() or text[-1].isspace()):
             self.spoil(mistakes.hidden_space(scalar))
+
+    def place_of_nothing(self, otherwise: int) -> int:
+        """Where a value is missing: right behind the colon, not where the parser noticed it, maybe lines below."""
+        parent = self.open[-1]
+        colon = self.source.text.find(":", parent.end, otherwise) if parent.key else -1
+        return colon + 1 if colon >= 0 else otherwise
 
     def end_of_block(self, start: int, end: int) -> int:
         """Where the last character of a block scalar ends, or its header where there is none."""

@@ -49,11 +49,12 @@ def _places(source: Source) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_value(line: str, key: re.Match[str]) -> int:
-    """Where the value behind a key ends: at its quote, inside braces at the comma, else with the line."""
+    """Where the value behind a key ends: inside braces at the comma, else with the line."""
+    if "{" not in line[: key.start()]:
+        return len(line)
     start = len(line) - len(line[key.end() :].lstrip())
-    if quoted := _QUOTED.match(line, start):
-        return quoted.end()
-    end = re.compile(r"[,}]").search(line, start) if "{" in line[: key.start()] else None
+    quoted = _QUOTED.match(line, start)
+    end = re.compile(r"[,}]").search(line, quoted.end() if quoted else start)
     return end.start() if end else len(line)
 
 

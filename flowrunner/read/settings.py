@@ -11,22 +11,8 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.document import read_bytes, read_document
 from flowrunner.read.nodes import Map, Node, Scalar
 from flowrunner.read.secrets import without_secrets
-from flowrunner.read.settings_kinds import (
-    Address,
-    Certificate,
-    Choice,
-    Duration,
-    Kind,
-    MapOf,
-    Place,
-    Record,
-    Setting,
-    Text,
-    Value,
-    VariableNames,
-    bad_address,
-    given_twice,
-)
+from flowrunner.read.settings_kinds import Address, Certificate, Choice, Duration, Kind, Place, Text, bad_address
+from flowrunner.read.settings_maps import MapOf, Record, Setting, Value, VariableNames, given_twice
 from flowrunner.report import Report
 from flowrunner.text import Source, Span
 
@@ -38,15 +24,19 @@ DEFAULT = "default"
 class Settings:
     """What `flowrunner.yaml` says, complete: `connections` always holds `default`.
 
-    `env` holds the variables that flows may read and that are set; `vars` the constants of all flows. In `source`
-    every secret is masked. Not `is_complete`, if the file could not be read: then nothing follows from what is missing.
+    `env` holds the variables that flows may read and that are set; `vars` the constants of all flows; `allow` what
+    the user has allowed them beyond that (`exec`), None where nothing will run and it need only be said. In `source`
+    every secret is masked; `files` are those with secrets and certificates. Not `is_complete`, if the file could not be
+    read: then nothing follows from what is missing.
     """
 
     connections: Mapping[str, ConnectionSettings] = field(default_factory=lambda: {DEFAULT: ConnectionSettings()})
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     source: Source | None = None
+    files: tuple[Path, ...] = ()
     is_complete: bool = True
+    allow: frozenset[str] | None = frozenset()
 
 
 _SESSION = Record(
@@ -144,7 +134,7 @@ def _foreign(key: str) -> str:
     return "connections stand below `connections:`, each under its name" if key in _CONNECTION else ""
 
 
-#: The keys of `flowrunner.yaml`; each value becomes the field of Settings of the same name, unless `sets` says more.
+#: The keys of `flowrunner.yaml`; each value becomes the field of Settings of the same name.
 _SETTINGS: dict[str, Setting] = {
     "connections": Setting(
         MapOf(
@@ -200,9 +190,10 @@ def read_settings(
         found = [moved for one in found for moved in without_secrets([one], one.span.source)[1]]
         return _complete(Settings(is_complete=False), given), [*mistakes, *found]
     report = Report()
-    settings = _read_source(source, Place("", report, environment, path.parent, is_url_given=bool(url)))
+    place = Place("", report, environment, path.parent, is_url_given=bool(url))
+    settings = _read_source(source, place)
     masked, found = without_secrets(report.diagnostics, source)
-    return _complete(replace(settings, source=masked), given), [*mistakes, *found]
+    return _complete(replace(settings, source=masked, files=tuple(place.files)), given), [*mistakes, *found]
 
 
 def _read_source(source: Source, place: Place) -> Settings:

@@ -46,12 +46,12 @@ class Filled:
         return self.passage.text
 
 
-def fill(passage: Passage, *, environment: Mapping[str, str], folder: Path) -> Filled:
+def fill(passage: Passage, *, environment: Mapping[str, str], folder: Path, files: list[Path] | None = None) -> Filled:
     """Insert what `${env.NAME}` and `${file("...")}` stand for; `$${` is a literal `${`. Raises BadHole.
 
-    A file is read as UTF-8, relative to `folder`, without one line end at its end.
+    A file is read as UTF-8, relative to `folder`, without one line end at its end; its path is added to `files`.
     """
-    filling = _Filling(passage, environment, folder)
+    filling = _Filling(passage, environment, folder, [] if files is None else files)
     filling.run()
     if filling.diagnostics:
         raise BadHole(filling.diagnostics)
@@ -63,6 +63,7 @@ class _Filling:
     passage: Passage
     environment: Mapping[str, str]
     folder: Path
+    files: list[Path]
     diagnostics: list[Diagnostic] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -119,8 +120,9 @@ class _Filling:
         return ""
 
     def file(self, found: re.Match[str]) -> str:
+        self.files.append(self.folder / found["path"])
         try:
-            return read_secret(self.folder / found["path"])
+            return read_secret(self.files[-1])
         except (OSError, ValueError) as error:
             reason = (error.strerror or "it is not there").lower() if isinstance(error, OSError) else str(error)
             helps = () if found["path"].startswith("/") else ("a relative path begins at the folder of this file",)

@@ -2,23 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import yaml
+from yaml.parser import Parser as _Parser
+from yaml.reader import Reader as _Reader
+from yaml.scanner import Scanner as _Scanner
 
+
+class PythonParser(_Reader, _Scanner, _Parser):
+    """PyYAML's own parser behind the face of libyaml's: ten times slower, with the same events."""
+
+    def __init__(self, stream: str) -> None:
+        _Reader.__init__(self, stream)
+        _Scanner.__init__(self)
+        _Parser.__init__(self)
+
+
+Parser: type[Any]
 try:
-    from yaml.cyaml import CParser as Parser  # type: ignore[attr-defined]
-except ImportError:  # PyYAML without libyaml, as on small boards: ten times slower, with the same events
-    from yaml.parser import Parser as _Parser
-    from yaml.reader import Reader as _Reader
-    from yaml.scanner import Scanner as _Scanner
-
-    class Parser(_Reader, _Scanner, _Parser):  # type: ignore[no-redef]
-        """PyYAML's own parser behind the face of libyaml's."""
-
-        def __init__(self, stream: str) -> None:
-            _Reader.__init__(self, stream)
-            _Scanner.__init__(self)
-            _Parser.__init__(self)
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+except ImportError:  # PyYAML was built without libyaml, as on small boards
+    Parser = PythonParser
+else:
+    Parser = CParser
 
 
 def events(text: str) -> Iterator[yaml.Event]:

@@ -52,7 +52,7 @@ def assert_only_reports(text: str) -> None:
         assert diagnostic.message
         assert len(diagnostic.helps) <= 2
     for format in ("full", "concise", "json", "github"):
-        render(found, format)  # type: ignore[arg-type]
+        render(found, format)
     assert not (has_errors(found) and "flows:" not in text and flows)
     for flow in flows:
         compile_flow(flow)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from flowrunner.read.settings import Settings
 
 from flowrunner.diagnostics import render
 from flowrunner.read.flow import read_flows
+from flowrunner.read.settings import Settings
 from flowrunner.steps import all_steps
 from flowrunner.text import Source
 from tests.goldens_files import assert_golden, goldens_in, input_of

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import yaml
 
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.read.yaml_mistakes import indentation, layout
+from flowrunner.read.yaml_mistakes import dashes, indentation, layout
 from flowrunner.read.yaml_mistakes.brackets import inside_brackets
 from flowrunner.read.yaml_mistakes.characters import (
     bad_character,
@@ -38,6 +38,8 @@ from flowrunner.read.yaml_mistakes.misread import (
     explain_text_for_list,
     explain_text_for_map,
 )
+from flowrunner.read.yaml_mistakes.odd_lines import odd_line
+from flowrunner.read.yaml_mistakes.quotes import unclosed_quote
 from flowrunner.read.yaml_mistakes.values import (
     bad_start,
     block_header,
@@ -68,7 +70,7 @@ def explain_syntax(source: Source, error: yaml.YAMLError) -> Diagnostic:
     if conflict := find_conflict(source):
         return conflict
     fault = Fault(source, error)
-    anywhere = (_tab, *_BY_KIND_ANYWHERE.get(fault.kind, ()), inside_brackets, _cut_value)
+    anywhere = (_tab, *_BY_KIND_ANYWHERE.get(fault.kind, ()), inside_brackets, layout.missing_key, _cut_value)
     for explain in (*anywhere, *_BY_KIND.get(fault.kind, ())):
         if found := explain(fault):
             return found
@@ -94,11 +96,11 @@ def _behind_end(fault: Fault) -> Diagnostic | None:
 
 
 def _odd_line(fault: Fault) -> Diagnostic | None:
-    return layout.odd_line(fault.line)
+    return odd_line(fault.line)
 
 
 def _unclosed_quote(fault: Fault) -> Diagnostic:
-    return layout.unclosed_quote(fault, fault.source.span(fault.opened, fault.place))
+    return unclosed_quote(fault, fault.source.span(fault.opened, fault.place))
 
 
 def _tab(fault: Fault) -> Diagnostic | None:
@@ -109,6 +111,12 @@ def _tab(fault: Fault) -> Diagnostic | None:
 def _unfit(fault: Fault) -> Diagnostic:
     """The last resort: where it is, and what to look at."""
     span = fault.source.span(fault.place, fault.place + 1)
+    if fault.char in ("]", "}", ","):
+        message = (
+            "no list or map is open for this comma" if fault.char == "," else f"this `{fault.char}` closes nothing"
+        )
+        code = "unopened-bracket"
+        return Diagnostic(code, message, span, helps=("delete it, or open the bracket that it belongs to",))
     message = "this does not fit what stands before it"
     help = "look for a quote, bracket, colon or dash too many or too few here and on the line before"
     return Diagnostic("bad-yaml", message, span, helps=(help,))
@@ -116,6 +124,8 @@ def _unfit(fault: Fault) -> Diagnostic:
 
 #: what explains itself, also inside brackets
 _BY_KIND_ANYWHERE: dict[Kind, tuple[_Explain, ...]] = {
+    "tab": (bad_start,),
+    "question": (bad_start,),
     "character": (_behind_end, bad_start),
     "directive": (bad_start,),
     "name": (bad_start,),
@@ -129,8 +139,8 @@ _BY_KIND: dict[Kind, tuple[_Explain, ...]] = {
     "dash": (list_on_key_line,),
     "colon-not-allowed": (layout.colon_not_allowed, _odd_line, colon_in_value),
     "colon-missing": (layout.colon_missing,),
-    "dash-missing": (layout.dash_missing,),
+    "dash-missing": (dashes.dash_missing,),
     "key-missing": (layout.key_missing,),
     "value-missing": (_behind_end, bad_start),
-    "start-missing": (_behind_end, _odd_line, indentation.begins_indented),
+    "start-missing": (_behind_end, _odd_line, indentation.begins_indented, layout.root_is_text),
 }

@@ -5,7 +5,9 @@ import re
 import yaml
 
 from flowrunner.read.scalars import resolve
+from flowrunner.read.yaml_mistakes.lines import line_at
 from flowrunner.read.yaml_parser import events
+from flowrunner.text import Span
 
 _LONGEST = 90
 _SINGLE_QUOTED = re.compile(r"""'([^'"\\]*)'""")
@@ -49,10 +51,15 @@ def with_holes(text: str) -> str:
     return _HOLE.sub(lambda hole: f"${{{hole[1] or hole[2] or ''}}}", text)
 
 
-def write(corrected: str, otherwise: str = "") -> str:
-    """The advice to type this; where it would be too long to read, the other one."""
+def write(corrected: str, otherwise: str = "", *, before: str = "") -> str:
+    """The advice to type this, with some words before it; where it would be too long to read, the other one."""
     is_short = len(corrected) <= _LONGEST and corrected.isprintable()
-    return f"write `{corrected}`" if is_short else otherwise
+    return f"{before}write `{corrected}`" if is_short else otherwise
+
+
+def rewrite(part: Span, text: str, otherwise: str = "") -> str:
+    """The advice to type `text` instead of a part of a line, with the rest of its line where that is short."""
+    return write(line_at(part.source, part.start).with_part(part, text), write(text, otherwise))
 
 
 def cut(text: str, most: int = 20) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from flowrunner.diagnostics import Diagnostic, Label
-from flowrunner.read.yaml_mistakes.advice import advice, cut, quoted, with_holes, write
+from flowrunner.read.yaml_mistakes.advice import advice, cut, quoted, rewrite, with_holes, write
 from flowrunner.read.yaml_mistakes.characters import find_foreign_comment
 from flowrunner.read.yaml_mistakes.fault import Fault
 from flowrunner.read.yaml_mistakes.lines import end_of_item, end_of_quotes, line_at
@@ -20,7 +20,17 @@ def inside_brackets(fault: Fault) -> Diagnostic | None:
     if not fault.open_brackets:
         return None
     opening = fault.open_brackets[-1]
-    for find in (_lone_hash, _foreign_comment, _choice, _unquoted, _wrong_bracket, _unclosed, _missing_comma, _colon):
+    for find in (
+        _lone_hash,
+        _foreign_comment,
+        _dash,
+        _choice,
+        _unquoted,
+        _wrong_bracket,
+        _unclosed,
+        _missing_comma,
+        _colon,
+    ):
         if found := find(fault, opening):
             return found
     return _unexpected(fault, opening)
@@ -32,23 +42,16 @@ def _lone_hash(fault: Fault, opening: int) -> Diagnostic | None:
     found = _COMMENT.search(line.text, opening - line.start)
     if not found or not re.match(r"#[\w/]*\s*[,\]}]", found[0]):
         return None
-    start = line.start + found.start()
     word = re.match(r"#[\w/]*", found[0])
     assert word
-    text = line.text[opening - line.start :]
-    place = found.start() - (opening - line.start)
-    corrected = f'{text[:place]}"{word[0]}"{text[place + word.end() :]}'
-    message = (
-        'a lone `#` starts a comment; write `"#"`'
-        if word[0] == "#"
-        else f'`#` starts a comment; write `"{cut(word[0])}"`'
-    )
-    return Diagnostic(
-        "lone-hash",
-        message,
-        fault.source.span(start, start + word.end()),
-        helps=advice(write(_with_key(fault, opening, corrected))),
-    )
+    start = line.start + found.start()
+    span = fault.source.span(start, start + word.end())
+    # what follows is no comment any more once it is quoted, so the line has to be taken whole
+    whole = replace(line, value=line.text[line.value_start - line.start :].rstrip())
+    help = write(whole.with_part(span, quoted(word[0])))
+    shown = cut(word[0])
+    message = f'{"a lone `#`" if shown == "#" else "`#`"} starts a comment; write `"{shown}"`'
+    return Diagnostic("lone-hash", message, span, helps=advice(help))
 
 
 def _foreign_comment(fault: Fault, opening: int) -> Diagnostic | None:
@@ -58,13 +61,25 @@ def _foreign_comment(fault: Fault, opening: int) -> Diagnostic | None:
     return None
 
 
+def _dash(fault: Fault, opening: int) -> Diagnostic | None:
+    """A list with dashes between brackets."""
+    text = fault.source.text
+    if not re.match(r"-[ \t]", text[fault.place : fault.place + 2]):
+        return None
+    pair = text[opening] + _PAIR[text[opening]]
+    labels = (Label(fault.source.span(opening, opening + 1), "opened here"),)
+    message = f"inside `{pair}` commas stand between the items, and no dashes"
+    help = "leave out the dashes and write commas, or leave out the brackets"
+    return Diagnostic("unexpected-dash", message, fault.source.span(fault.place, fault.place + 1), "", labels, (help,))
+
+
 def _choice(fault: Fault, opening: int) -> Diagnostic | None:
     """`{a: payload.x ? 1 : 2}`."""
     item = _item_around(fault, opening)
     corrected = without_ternary(item.text)
     if not corrected:
         return None
-    return question_mark(item, quoted(corrected if "${" in corrected else f"${{{corrected}}}"))
+    return question_mark(item, rewrite(item, quoted(corrected if "${" in corrected else f"${{{corrected}}}")))
 
 
 def _unquoted(fault: Fault, opening: int) -> Diagnostic | None:
@@ -89,16 +104,14 @@ def _quote_item(fault: Fault, opening: int, item: Span) -> Diagnostic | None:
     if bracket == "[" and " for " in fault.source.text[opening:end]:
         span = fault.source.span(opening, end)
         message = "an expression that begins with `[` must be quoted"
-        return Diagnostic("unquoted-expression", message, span, helps=advice(write(line.with_value(quoted(span.text)))))
+        return Diagnostic("unquoted-expression", message, span, helps=advice(rewrite(span, quoted(span.text))))
     what = "`${...}`" if "${" in item.text else f"`{fault.char}`"
     message = f"inside `{bracket}{_PAIR[bracket]}` a text with {what} must be quoted"
     code = "unquoted-in-brackets"
     if item.text[0] in "\"'":
         code, message = "text-after-quotes", "text follows the closing quote; the whole value must be quoted"
     text = quoted(with_holes(item.text) if "{{" in item.text else item.text)
-    whole = fault.source.text[opening : item.start] + text + fault.source.text[item.end : end]
-    corrected = _with_key(fault, opening, whole) if item.end <= end else text
-    return Diagnostic(code, message, item, helps=advice(write(corrected, write(text))))
+    return Diagnostic(code, message, item, helps=advice(rewrite(item, text)))
 
 
 def _wrong_bracket(fault: Fault, opening: int) -> Diagnostic | None:
@@ -123,9 +136,9 @@ def _unclosed(fault: Fault, opening: int) -> Diagnostic | None:
     outermost = fault.source.span(opening, opening + 1)
     missing = "".join(_PAIR[fault.source.text[place]] for place in reversed(fault.open_brackets) if place >= line.start)
     message = f"this `{outermost.text}` is never closed"
-    helps = advice(
-        write(_with_key(fault, opening, rest.rstrip(", ") + missing)) if len(rest) > 1 else f"close it by `{missing}`"
-    )
+    whole = fault.source.span(opening, opening + len(rest))
+    help = rewrite(whole, rest.rstrip(", ") + missing) if len(rest) > 1 else f"write `{missing}` behind the last entry"
+    helps = advice(help)
     return Diagnostic("unclosed-bracket", message, outermost, helps=helps)
 
 
@@ -144,12 +157,9 @@ def _missing_comma(fault: Fault, opening: int) -> Diagnostic | None:
     message = "a comma is missing between two entries"
     line = line_at(fault.source, end - 1)
     stop = line.value_start + len(line.value)
-    if line.start <= opening and stop > end:
-        corrected = _with_key(fault, opening, f"{fault.source.text[opening:end]},{fault.source.text[end:stop]}")
-    else:
-        corrected = fault.source.text[max(line.indent_end, opening) : end] + ","
     span = fault.source.span(end - 1, end)
-    return Diagnostic("missing-comma", message, span, "a comma behind this", helps=advice(write(corrected)))
+    help = rewrite(span, f"{span.text},") if stop > end else write(fault.source.text[line.indent_end : end] + ",")
+    return Diagnostic("missing-comma", message, span, "a comma behind this", helps=advice(help))
 
 
 def _colon(fault: Fault, opening: int) -> Diagnostic | None:
@@ -157,7 +167,7 @@ def _colon(fault: Fault, opening: int) -> Diagnostic | None:
     if fault.char != ":" or not item.text:
         return None
     span = fault.source.span(fault.place, fault.place + 1)
-    helps = advice(write(quoted(item.text), "put the text in quotes"))
+    helps = advice(rewrite(item, quoted(item.text), "put the text in quotes"))
     return Diagnostic("colon-in-text", "a text with a colon and a space in it must be quoted", span, helps=helps)
 
 
@@ -193,12 +203,3 @@ def _is_key(fault: Fault) -> bool:
     text = fault.source.text[fault.place : fault.place + 100]
     quotes = end_of_quotes(text)
     return bool(re.match(r"\s*:", text[quotes:]) if quotes else re.match(r"[A-Za-z_][\w.-]*:(\s|$)", text))
-
-
-def _with_key(fault: Fault, opening: int, corrected: str) -> str:
-    """The value that begins at `opening` as it must be written, with its key where it has one."""
-    line = line_at(fault.source, opening)
-    if opening == line.value_start:
-        return replace(line, value="").with_value(corrected)
-    head = fault.source.text[line.value_start : opening]
-    return line.with_value(head + corrected) if 0 < len(head) < 40 else corrected

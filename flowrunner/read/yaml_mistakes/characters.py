@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.read.yaml_mistakes.advice import advice, cut, quoted, write
+from flowrunner.read.yaml_mistakes.advice import advice, cut, quoted, rewrite, write
 from flowrunner.read.yaml_mistakes.fault import Fault
 from flowrunner.read.yaml_mistakes.lines import Line, end_of_item
 from flowrunner.text import Source, Span
@@ -120,20 +120,32 @@ def special_character(fault: Fault, start: int, line: Line) -> Diagnostic:
         span = fault.source.span(start - 1, start + 1)
         return Diagnostic("template-block", "there are no `{% %}` blocks in a flow", span, helps=(help,))
     end = end_of_item(line.source.text, start + 1) if fault.open_brackets else line.value_start + len(line.value)
-    value = line.source.text[start:end] or char
+    value = fault.source.span(start, max(start + 1, end))
     if char == "%" and start == line.start:
         help = "write `#` before a comment; a text must be quoted"
-        span = fault.source.span(start, start + 1)
-        return Diagnostic("special-character", "a line must not begin with `%`", span, helps=(help,))
-    helps = [write(line.with_value(quoted(value)) if start == line.value_start else quoted(value), "put it in quotes")]
-    if char == "*" and line.key in ("subscribe", "topic"):
-        filter = '"#"' if value == "*" else value.replace("*", "+")
-        wildcard = "`#` stands for all levels" if value == "*" else "`+` stands for one level"
-        helps.insert(0, f"in a topic filter {wildcard}: {write(line.with_value(filter), 'write it for `*`')}")
-        helps[1] = "or, if it is no wildcard, " + helps[1]
+        return Diagnostic("special-character", "a line must not begin with `%`", value.sub(0, 1), helps=(help,))
     shown = "a backtick" if char == "`" else f"`{char}`"
     message = f"a text that begins with {shown} must be quoted"
-    return Diagnostic("special-character", message, fault.source.span(start, start + 1), helps=tuple(helps))
+    return Diagnostic("special-character", message, value.sub(0, 1), helps=_meant(value, line))
+
+
+def _meant(value: Span, line: Line) -> tuple[str, ...]:
+    """What was meant by a value that begins with a special character: rarely that character."""
+    quote = rewrite(value, quoted(value.text), "put it in quotes")
+    if value.text.startswith("`"):
+        bare = rewrite(value, value.text.replace("`", ""))
+        return (f"leave the backticks out: {bare}",) if bare else ("put it in quotes",)
+    if value.text.startswith("&&"):
+        return ("`&&` is written `and`, and there must be something before it",)
+    if value.text == "*" and line.key in ("subscribe", "topic"):
+        return (f"in a topic filter `#` stands for all levels: {rewrite(value, quoted('#'))}",)
+    if value.text.startswith("*") and line.key in ("subscribe", "topic"):
+        plus = rewrite(value, value.text.replace("*", "+"))
+        return advice(f"in a topic filter `+` stands for one level: {plus}" * bool(plus))
+    if name := re.match(r"\*(\w+)", value.text):
+        hole = rewrite(value, value.text.replace(name[0], f"${{{name[1]}}}", 1))
+        return advice(f"to insert the value of `{cut(name[1])}`, {hole}" * bool(hole), f"to keep the `*`, {quote}")
+    return (quote,)
 
 
 def bad_escape(fault: Fault) -> Diagnostic:
@@ -143,16 +155,18 @@ def bad_escape(fault: Fault) -> Diagnostic:
         start = fault.place
     span = fault.source.span(start, start + 2)
     if "Unicode" in fault.said or re.match(r"\\u[dD][89a-fA-F]", fault.source.text[start : start + 4]):
-        return _half_a_character(fault.source, start)
-    line = fault.opened_line
-    inner = line.value[1:-1] if line.value.startswith('"') and line.value.endswith('"') else ""
-    helps = [write(line.with_value("'" + inner.replace("'", "''") + "'"))] if inner else []
+        return half_a_character(fault.source, start)
+    found = re.compile(r'"((?:[^"\\\r\n]|\\.)*)"').match(fault.source.text, fault.opened, fault.opened + 500)
+    helps = []
+    if found:
+        single = "'" + found[1].replace("'", "''") + "'"
+        helps = [rewrite(fault.source.span(found.start(), found.end()), single)]
     helps.append("in single quotes a backslash is only a backslash; in double quotes write it twice: `\\\\`")
     message = f"`{span.text}` is no escape that double quotes know"
     return Diagnostic("bad-escape", message, span, helps=advice(*helps))
 
 
-def _half_a_character(source: Source, start: int) -> Diagnostic:
+def half_a_character(source: Source, start: int) -> Diagnostic:
     """For the way in which JSON writes what lies beyond U+FFFF: as two escapes."""
     pair = re.match(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})", source.text[start : start + 12])
     help = "write the character itself"

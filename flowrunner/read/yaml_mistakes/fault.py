@@ -12,7 +12,7 @@ from flowrunner.read.yaml_parser import tokens_before
 from flowrunner.text import Source, Span
 
 Kind = Literal[
-    "character", "tab", "directive", "escape", "end-of-quotes", "block-header", "dash", "name", "tag",
+    "character", "tab", "directive", "escape", "end-of-quotes", "block-header", "dash", "question", "name", "tag",
     "colon-not-allowed",
     "colon-missing", "dash-missing", "key-missing", "comma-missing", "value-missing", "start-missing", "other",
 ]  # fmt: skip
@@ -27,6 +27,7 @@ _PHRASES: dict[Kind, str] = {
     "block-header": r"while scanning a block scalar",
     "name": r"while scanning an (alias|anchor)",
     "tag": r"while (scanning|parsing) a tag|tag handle",
+    "question": r"mapping keys are not allowed",
     "dash": r"sequence entries are not allowed",
     "colon-not-allowed": r"mapping values are not allowed",
     "colon-missing": r"could not find expected ':'",

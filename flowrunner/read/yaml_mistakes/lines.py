@@ -7,7 +7,7 @@ from flowrunner.text import Source, Span
 
 _LINE = re.compile(
     r"(?P<indent>\s*)"
-    r"(?P<dashes>(?:-[ \t]+)*)"
+    r"(?P<dashes>(?:-(?:[ \t]+|$))*)"
     r"(?:(?P<key>\"[^\"]*\"|'[^']*'|[^\s\"'\[\]{}#&*!|>%@`,][^#:]*?)[ \t]*:(?=[ \t]|$)[ \t]*)?"
     r"(?P<value>.*)",
     re.DOTALL,
@@ -69,6 +69,14 @@ class Line:
         if self.key:
             return f"{self.key}: {value}"
         return f"- {value}" if self.dashes else value
+
+    def with_part(self, part: Span, text: str) -> str:
+        """How the line is written with `text` instead of a part of its value; only the text if the part is no such."""
+        end = self.value_start + len(self.value)
+        if not self.value_start <= part.start <= part.end <= end:
+            return text
+        before = self.source.text[self.value_start : part.start]
+        return self.with_value(before + text + self.source.text[part.end : end])
 
 
 def line_at(source: Source, offset: int) -> Line:

@@ -4,10 +4,11 @@ import re
 
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.nodes import List, Map, Scalar
-from flowrunner.read.yaml_mistakes.advice import advice, as_yaml, cut, quoted, write
+from flowrunner.read.yaml_mistakes.advice import advice, as_yaml, cut, quoted, rewrite, write
 from flowrunner.read.yaml_mistakes.characters import STRAIGHT_QUOTES
-from flowrunner.read.yaml_mistakes.layout import missing_colon, no_space_behind_colon, no_space_behind_dash
+from flowrunner.read.yaml_mistakes.layout import missing_colon
 from flowrunner.read.yaml_mistakes.lines import line_at, line_of
+from flowrunner.read.yaml_mistakes.odd_lines import no_space_behind_colon, no_space_behind_dash
 from flowrunner.read.yaml_mistakes.values import text_block
 from flowrunner.text import Span
 
@@ -18,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 def explain_null(span: Span) -> Diagnostic | None:
     """For an empty value at `span` behind which a comment begins: `subscribe: #`, `- #rest`, `topic: &name`."""
+    if span.text:
+        return None
     line = line_at(span.source, span.start)
     place = span.end - line.start
     if anchor := _ANCHOR.search(line.text[:place]):
@@ -29,13 +32,16 @@ def explain_null(span: Span) -> Diagnostic | None:
         return None
     word, words = found[1], found[2]
     there = span.source.span(line.start + found.start(1), line.start + found.end(1))
-    helps = (write(line.with_value(quoted(word))),)
+    helps = (write(quoted(word) if line.value else line.with_value(quoted(word)), "put it in quotes"),)
     if word != "#":
         return Diagnostic(
             "lone-hash", f"`{cut(word)}` starts a comment here, so the value is missing", there, helps=helps
         )
     if words:
-        helps = (f"for the topic filter that matches every topic, {helps[0]}",)
+        is_filter = line.key in ("subscribe", "topic", "")
+        helps = (
+            f"for the topic filter that matches every topic, {helps[0]}" if is_filter else "write it before the `#`",
+        )
         return Diagnostic("lone-hash", "a value is missing; what follows `#` is a comment", there, helps=helps)
     return Diagnostic("lone-hash", 'a lone `#` starts a comment; write `"#"`', there, helps=helps)
 
@@ -49,8 +55,8 @@ def explain_map_for_text(map: Map) -> Diagnostic | None:
     message = "`{...}` is a map in YAML; an expression is inserted by `${...}`"
     line = line_at(map.span.source, map.span.start)
     corrected = f"${{{found[1]}}}"
-    corrected = line.with_value(as_yaml(corrected)) if map.span.start == line.value_start else quoted(corrected)
-    return Diagnostic("braces", message, map.span.first_line(), helps=advice(write(corrected)))
+    corrected = as_yaml(corrected) if map.span.start == line.value_start else quoted(corrected)
+    return Diagnostic("braces", message, map.span.first_line(), helps=advice(rewrite(map.span, corrected)))
 
 
 def explain_list_for_text(list: List) -> Diagnostic | None:
@@ -58,10 +64,8 @@ def explain_list_for_text(list: List) -> Diagnostic | None:
     raw = list.span.text
     if not raw.startswith("[") or not re.search(r"\bfor\b.*\bin\b", raw):
         return None
-    line = line_at(list.span.source, list.span.start)
-    corrected = line.with_value(quoted(raw)) if list.span.start == line.value_start else quoted(raw)
     message = "`[...]` is a list in YAML; an expression that begins with `[` must be quoted"
-    help = write(corrected, "put the whole expression in quotes")
+    help = rewrite(list.span, quoted(raw), "put the whole expression in quotes")
     return Diagnostic("unquoted-expression", message, list.span.first_line(), helps=(help,))
 
 

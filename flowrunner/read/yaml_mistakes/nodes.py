@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from flowrunner.diagnostics import Diagnostic, Label, suggest
 from flowrunner.read.nodes import Entry, List, Node, Scalar
-from flowrunner.read.yaml_mistakes.advice import advice, as_yaml, cut, quoted, with_holes, write
-from flowrunner.read.yaml_mistakes.characters import invisible_space
-from flowrunner.read.yaml_mistakes.layout import no_space_behind_colon
+from flowrunner.read.yaml_mistakes.advice import advice, as_yaml, cut, quoted, rewrite, with_holes, write
+from flowrunner.read.yaml_mistakes.characters import half_a_character, invisible_space
 from flowrunner.read.yaml_mistakes.lines import line_at, line_of
+from flowrunner.read.yaml_mistakes.odd_lines import no_space_behind_colon
 from flowrunner.read.yaml_mistakes.values import exclamation
 from flowrunner.text import Span
 
@@ -19,10 +19,10 @@ def duplicate_key(first: Entry, second: Entry, *, in_list: bool) -> Diagnostic:
     name = first.key.text
     help = "keep one of the two"
     if name == "subscribe":
-        filters = [*_texts(first.value), *_texts(second.value)]
-        shown = ", ".join(as_yaml(text, in_brackets=True) for text in filters)
+        filters = (_texts(first.value), _texts(second.value))
+        shown = ", ".join(as_yaml(text, in_brackets=True) for texts in filters for text in texts)
         help = f"to listen to both, give a list: `subscribe: [{shown}]`"
-        if not filters or len(shown) > 100:
+        if not all(filters) or len(shown) > 100:
             help = "to listen to both, give a list: each filter on a line of its own, behind a dash"
     elif name == "steps":
         help = "put all steps into one list below the first `steps`"
@@ -51,6 +51,12 @@ def hidden_space(scalar: Scalar) -> Diagnostic:
     return invisible_space(span.sub(0, 1) if scalar.text[0].isspace() else span.sub(len(span.text) - 1, len(span.text)))
 
 
+def find_half_a_character(scalar: Scalar) -> Diagnostic | None:
+    r"""For `"\ud83d"`, which libyaml refuses and PyYAML's own parser does not."""
+    found = re.search(r"\\u[dD][89a-fA-F]", scalar.span.text) if re.search("[\ud800-\udfff]", scalar.text) else None
+    return half_a_character(scalar.span.source, scalar.span.start + found.start()) if found else None
+
+
 def tag(span: Span) -> Diagnostic:
     """For `!payload.ok`, `!!str`, `!secret`; `span` reaches from the tag (or an anchor before it) to its value."""
     found = re.search(r"!\S*", span.text)
@@ -63,7 +69,12 @@ def missing_space(entry: Entry) -> Diagnostic | None:
     key, value = entry.key, entry.value
     if not isinstance(value, Scalar) or value.style != "plain":
         return None
-    if not value.text and ":" in key.text and key.style == "plain" and key.span.source.text[key.span.end] != ":":
+    if (
+        not value.text
+        and ":" in key.text
+        and key.style == "plain"
+        and key.span.source.text[key.span.end : key.span.end + 1] != ":"
+    ):
         return no_space_behind_colon(line_of(key.span))
     if (
         ":" in value.text
@@ -78,7 +89,8 @@ def missing_space(entry: Entry) -> Diagnostic | None:
 def key_not_text(key: Scalar) -> Diagnostic:
     """For `1: x`, `true: x`, `: x`."""
     if not key.text:
-        return Diagnostic("missing-key", "a key must stand before the colon", key.span)
+        help = "delete the colon, or write a key before it"
+        return Diagnostic("missing-key", "a key must stand before the colon", key.span, helps=(help,))
     kind = "null" if key.value is None else "a bool" if isinstance(key.value, bool) else "a number"
     message = f"a key must be a text, and `{cut(key.text)}` is {kind}"
     return Diagnostic("key-not-text", message, key.span, helps=advice(write(f'"{key.text}": ...')))
@@ -90,22 +102,19 @@ def complex_key(span: Span, parent: int) -> Diagnostic:
     if found := re.match(r"\{\{\s*([^{}]*?)\s*\}\s*\}", outer):
         line = line_at(span.source, parent)
         corrected = with_holes(found[0])
-        corrected = line.with_value(as_yaml(corrected)) if parent == line.value_start else quoted(corrected)
+        corrected = as_yaml(corrected) if parent == line.value_start else quoted(corrected)
         message = "an expression is inserted by `${...}`, not by `{{...}}`"
-        there = span.source.span(parent, parent + found.end()).first_line()
-        return Diagnostic("braces", message, there, helps=advice(write(corrected)))
+        there = span.source.span(parent, parent + found.end())
+        return Diagnostic("braces", message, there.first_line(), helps=advice(rewrite(there, corrected)))
     help = "a text that begins with `{` or `[` must be quoted"
     return Diagnostic("key-not-text", "a key must be a text, not a map or a list", span.first_line(), helps=(help,))
 
 
 def unknown_alias(span: Span, anchors: Sequence[str]) -> Diagnostic:
     """For `*name` without a `&name` before it."""
-    line = line_at(span.source, span.start)
-    value = line.value if span.start == line.value_start else span.text
     near = suggest(span.text[1:], anchors)
     helps = [f"did you mean `*{near}`?"] if near else []
-    corrected = line.with_value(quoted(value)) if value == line.value else quoted(value)
-    helps.append(f"if it is a text, {write(corrected, 'put it in quotes')}")
+    helps.append(f"if it is a text, {rewrite(span, quoted(span.text), 'put it in quotes')}")
     message = f"`{cut(span.text)}` repeats a value, and there is no `&{cut(span.text[1:])}` before it"
     return Diagnostic("unknown-alias", message, span, helps=tuple(helps))
 
@@ -113,7 +122,8 @@ def unknown_alias(span: Span, anchors: Sequence[str]) -> Diagnostic:
 def recursive_alias(span: Span) -> Diagnostic:
     """For `&a [*a]`."""
     message = f"`{cut(span.text)}` must not stand inside the value that it repeats"
-    return Diagnostic("recursive-alias", message, span)
+    help = "a value that holds itself would never end"
+    return Diagnostic("recursive-alias", message, span, helps=(help,))
 
 
 def too_deep(span: Span, most: int) -> Diagnostic:

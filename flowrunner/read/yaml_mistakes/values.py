@@ -3,10 +3,11 @@
 import re
 
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.read.yaml_mistakes.advice import advice, as_expression, as_yaml, cut, quoted, with_holes, write
+from flowrunner.read.yaml_mistakes.advice import advice, as_yaml, cut, quoted, with_holes, write
 from flowrunner.read.yaml_mistakes.characters import special_character
 from flowrunner.read.yaml_mistakes.fault import Fault
 from flowrunner.read.yaml_mistakes.lines import Line, end_of_brackets, end_of_quotes, line_number
+from flowrunner.read.yaml_mistakes.quotes import behind_quotes
 from flowrunner.text import Span
 
 _IN_BRACES = re.compile(r"\{\{?[^{}:,]*\}?\}")
@@ -28,37 +29,16 @@ def text_after_close(line: Line) -> Diagnostic | None:
     span = line.source.span(line.value_start, line.value_start + end)
     rest = value[end:].strip()
     if value[0] in "\"'":
-        return _after_quotes(line, end)
+        return behind_quotes(line, end)
     if set(rest) <= set("]}"):
         there = line.source.span(span.end + len(value[end:]) - len(rest), line.value_start + len(value))
         return Diagnostic("unopened-bracket", f"this `{rest[0]}` closes nothing", there, helps=("delete it",))
     if value[0] == "{" and _IN_BRACES.match(value):
         message = "a value that begins with `{` must be quoted; an expression is `${...}`"
-        return Diagnostic("braces", message, span, helps=(write(line.with_value(as_yaml(with_holes(value)))),))
+        return Diagnostic("braces", message, span, helps=advice(write(line.with_value(as_yaml(with_holes(value))))))
     message = f"text follows the closing `{value[end - 1]}`; the whole value must be quoted"
     helps = (write(line.with_value(quoted(value)), "put the whole value in quotes"),)
     return Diagnostic("text-after-brackets", message, line.value_span, helps=helps)
-
-
-def _after_quotes(line: Line, end: int) -> Diagnostic:
-    value, quote = line.value, line.value[0]
-    if value.endswith(quote) and not value[end].isspace():
-        inner = value[1:-1]
-        message = f"the text ends at the second {_name(quote)}, and more follows"
-        span = line.source.span(line.value_start + end - 1, line.value_start + end)
-        other = quoted(inner) if quote == '"' or '"' not in inner else "'" + inner.replace("'", "''") + "'"
-        helps = (write(line.with_value(other), "put the text into the other kind of quotes"),)
-        return Diagnostic("quote-in-quotes", message, span, "the text ends here", helps=helps)
-    message = "text follows the closing quote; the whole value must be quoted"
-    corrected = line.with_value(as_expression(value))
-    helps = (
-        ("put the whole key in quotes",) if _ends_as_key(line) else (write(corrected, "put the whole value in quotes"),)
-    )
-    return Diagnostic("text-after-quotes", message, line.value_span, helps=helps)
-
-
-def _ends_as_key(line: Line) -> bool:
-    return not line.key and bool(re.search(r":(\s|$)", line.value))
 
 
 def colon_in_value(fault: Fault) -> Diagnostic:
@@ -72,7 +52,7 @@ def colon_in_value(fault: Fault) -> Diagnostic:
     if nested and nested.end() == fault.place - line.value_start and line.key and line.key not in _PROSE:
         key, inner = cut(line.key), cut(nested[0])
         is_alone = nested.end() + 1 < len(line.value) and not _has_sibling(fault)
-        as_map = "" if not is_alone else "or " + write(line.with_value("{" + _for_brackets(line.value) + "}"))
+        as_map = "" if not is_alone else write(line.with_value("{" + _for_brackets(line.value) + "}"), before="or ")
         own_line = f"put `{inner}: ...` on the next line, two spaces further in than `{key}`"
         message = f"`{inner}` must stand on a line of its own, below `{key}`"
         return Diagnostic(
@@ -103,7 +83,7 @@ def find_ternary(line: Line) -> Diagnostic | None:
     """For `a ? b : c`, which other languages have."""
     if not (corrected := without_ternary(line.value)):
         return None
-    return question_mark(line.value_span, line.with_value(as_yaml(corrected)))
+    return question_mark(line.value_span, write(line.with_value(as_yaml(corrected))))
 
 
 def without_ternary(text: str) -> str:
@@ -115,11 +95,11 @@ def without_ternary(text: str) -> str:
     return f"{found[1] or ''}{yes} if {condition} else {no}{found[5] or ''}"
 
 
-def question_mark(span: Span, corrected: str) -> Diagnostic:
+def question_mark(span: Span, help: str) -> Diagnostic:
     """For a `?` of another language in the text at `span`."""
     start = span.text.find(" ? ") + 1
     message = "there is no `? :`; a choice is written `a if condition else b`"
-    return Diagnostic("question-mark", message, span.sub(start, start + 1), helps=advice(write(corrected)))
+    return Diagnostic("question-mark", message, span.sub(start, start + 1), helps=advice(help))
 
 
 def list_on_key_line(fault: Fault) -> Diagnostic:
@@ -128,11 +108,13 @@ def list_on_key_line(fault: Fault) -> Diagnostic:
     item = line.value.removeprefix("-").strip()
     helps = ["begin the list on the next line, indented by two spaces"]
     if item:
-        helps.append("or " + write(line.with_value(f"[{as_yaml(item, in_brackets=True)}]")))
+        helps.append(write(line.with_value(f"[{as_yaml(item, in_brackets=True)}]"), before="or "))
     message = (
         f"a list must not begin on the line of its key `{cut(line.key)}`" if line.key else "a dash must begin its line"
     )
-    return Diagnostic("list-on-key-line", message, fault.source.span(fault.place, fault.place + 1), helps=tuple(helps))
+    return Diagnostic(
+        "list-on-key-line", message, fault.source.span(fault.place, fault.place + 1), helps=advice(*helps)
+    )
 
 
 def block_header(fault: Fault) -> Diagnostic:
@@ -149,10 +131,9 @@ def text_block(line: Line, start: int) -> Diagnostic:
     if operator and line.key not in _PROSE and rest[operator.end() :].strip():
         meaning = "greater than" if operator[0] == ">" else "at least"
         limit = rest[operator.end() :].strip()
-        asked = f"what must be {meaning} {cut(limit)}? " + write(
-            line.with_value(as_yaml(f"payload {operator[0]} {limit}"))
-        )
-        helps = (asked,)
+        asked = f"what must be {meaning} {cut(limit)}? "
+        corrected = line.with_value(as_yaml(f"payload {operator[0]} {limit}"))
+        helps = (write(corrected, asked.strip(), before=asked),)
     else:
         helps = ("the text of a block begins on the next line, indented by two spaces",)
         if text := rest[1:].strip():
@@ -168,12 +149,15 @@ def exclamation(span: Span, line: Line) -> Diagnostic:
     if value.startswith("!="):
         limit = value[2:].strip()
         asked = f"what must not be {cut(limit)}? " if limit else ""
-        helps = (asked + write(line.with_value(as_yaml(f"payload != {limit}".strip()))),)
+        corrected = line.with_value(as_yaml(f"payload != {limit}".strip()))
+        helps = (write(corrected, asked or "write what must differ before it", before=asked),)
         return Diagnostic("exclamation-mark", "an expression must begin with a value, not with `!=`", span, helps=helps)
     if span.text.startswith("!!") and ("/" in name or name in _YAML_TYPES):
         rest = value[len(span.text) :].strip()
-        helps = (write(line.with_value(quoted(rest))) if name == "str" and rest else "leave it out",)
-        return Diagnostic("yaml-tag", f"YAML tags such as `{cut(span.text)}` are not used here", span, helps=helps)
+        helps = (
+            write(line.with_value(quoted(rest)), "put it in quotes") if name == "str" and rest else "leave it out",
+        )
+        return Diagnostic("yaml-tag", f"tags such as `{cut(span.text)}` are not used here", span, helps=helps)
     if name.lower() in _TAG_NAMES:
         help = '`${env.NAME}` reads the environment; `${file("...")}` a secret, in `flowrunner.yaml`'
         return Diagnostic("yaml-tag", f"there is no `{cut(span.text)}` here", span, helps=(help,))
@@ -192,10 +176,6 @@ def bad_start(fault: Fault) -> Diagnostic | None:
         return exclamation(fault.source.span(start, end if end > start else start + 1), line)
     if char in ("]", "}"):
         span = fault.source.span(start, start + 1)
-        helps = (write(line.with_value(quoted(line.value)), "delete it, or put the text in quotes"),)
+        helps = ("delete it, or put the text in quotes",)
         return Diagnostic("unopened-bracket", f"this `{char}` closes nothing", span, helps=helps)
     return special_character(fault, start, line) if char else None
-
-
-def _name(quote: str) -> str:
-    return "double quote" if quote == '"' else "single quote"
