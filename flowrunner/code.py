@@ -1,7 +1,7 @@
 """Turns snippets of Python with holes into statements whose positions are those of the YAML file."""
 
 import ast
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import lru_cache
 from textwrap import dedent
 from typing import Any, Protocol, TypeVar
@@ -10,7 +10,9 @@ from flowrunner.clock import Clock
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression, Scope, Template, lower
 from flowrunner.expressions.values import as_text
+from flowrunner.lines import Waits
 from flowrunner.message import NO_PROPERTIES, Message, Properties
+from flowrunner.stores import Store
 from flowrunner.text import Span
 from flowrunner.values import Value, lower_value
 
@@ -18,6 +20,24 @@ Hole = ast.expr | str | Sequence[ast.stmt]
 
 
 State = TypeVar("State")
+
+
+Result = TypeVar("Result")
+Resource = TypeVar("Resource", bound="Closing")
+
+
+class Closing(Protocol):
+    """Something that is closed at the end."""
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+
+
+class Running(Protocol):
+    """Work that goes on beside the flow."""
+
+    def cancel(self) -> object:
+        """End it soon."""
 
 
 class Publish(Protocol):
@@ -55,10 +75,31 @@ class Host(Protocol):
         """The only time that a flow knows."""
 
     def keep(self, name: str, shape: Hashable, make: Callable[[], State]) -> State:
-        """The state of a step: what the version before left under this name, if its shape was the same; else a new one."""
+        """The state of a step: what the version before left under this name and in this shape, else a new one."""
+
+    def store(self, name: str, *, is_shared: bool, is_kept: bool, max_keys: int | None) -> Store:
+        """The named values of a `state` step: of this flow or of all, in memory or kept over a restart.
+
+        All steps that ask for one name get one store. Raises FlowrunnerError where values cannot be kept.
+        """
 
     def on_turn(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         """Have `start` called when this version of the flow takes over, and `stop` when it hands over or ends."""
+
+    def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
+        """Do work in the loop while the flow goes on; `done` gets what it returned or raised."""
+
+    def share(self, name: str, make: Callable[[], Resource]) -> Resource:
+        """What all flows of this host use together (an HTTP client), made when it is first asked for."""
+
+    def waiting(self, waits: Waits) -> None:
+        """Know what waits in this version of the flow, so that it can be finished before the version ends."""
+
+    def queue_dropped(self, flow: str, place: str) -> None:
+        """Count a message that was dropped because too many waited; see `flowrunner.lines.Told`."""
+
+    def queue_drained(self, flow: str, place: str) -> None:
+        """There is room again where messages were dropped."""
 
     def stopped(self, flow: str, reason: str) -> None:
         """Count a message that a `stop` step ended, under its reason."""
@@ -80,6 +121,14 @@ class Writer(Protocol):
     def share(self, name: str, value: object) -> str:
         """Put a value that all runs share (a helper function, a constant) under a global name; returns that name."""
 
+    @property
+    def flow_name(self) -> str:
+        """The name of the flow that is being written."""
+
+    @property
+    def connections(self) -> Sequence[str]:
+        """For each source of the flow, the connection on which its messages come (empty: it is a tick)."""
+
     def name_of(self, step: Any) -> str:
         """What a step is called in this flow: its `id`, else its kind and its place among its kind."""
 
@@ -100,6 +149,9 @@ class Writer(Protocol):
 
     def branch(self, block: "Block", steps: Sequence[Any]) -> "Segment":
         """Write steps that work on a copy of the message as a function of their own."""
+
+    def write_call(self, step: Any, block: "Block", then: "Segment | None") -> None:
+        """Write a call of the steps of another flow, behind which the message goes on with `then`."""
 
     def condition(self, block: "Block", when: Expression) -> ast.expr:
         """Write a condition on which the way of a message depends, guarded by the `on_error` around it."""
@@ -210,7 +262,9 @@ class Block:
         """The statements, or `pass` where there are none."""
         return self.statements or fill_statements("pass", self.span, {})
 
-    def kept(self, step: Any, shape: Hashable, state: Callable[[Host], Any], make: Callable[[Host, Any], object]) -> str:
+    def kept(
+        self, step: Any, shape: Hashable, state: Callable[[Host], Any], make: Callable[[Host, Any], object]
+    ) -> str:
         """The name of an object that works on the state of a step.
 
         The state outlives the object: when the flow was edited, the new version's object takes it over, as long as the
@@ -247,7 +301,8 @@ def unpack_held(held: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
 Node = TypeVar("Node", bound=ast.AST)
 
 
-def positions(span: Span) -> dict[str, int]:
+@lru_cache(maxsize=64)  # most snippets of a step stand at its key
+def positions(span: Span) -> Mapping[str, int]:
     """The place of a span as Python's `ast` writes it: lines from 1, columns from 0 in UTF-8 bytes."""
     source = span.source
     return {
@@ -260,8 +315,7 @@ def positions(span: Span) -> dict[str, int]:
 
 def place(node: Node, span: Span) -> Node:
     """Give one AST node (not what is inside it) the place of a span."""
-    for name, value in positions(span).items():
-        setattr(node, name, value)
+    node.__dict__.update(positions(span))
     return node
 
 
@@ -282,7 +336,7 @@ def _parsed(source: str) -> list[ast.stmt]:
     return ast.parse(dedent(source)).body
 
 
-def _fill_list(nodes: list[Any], holes: Mapping[str, Hole], at: dict[str, int]) -> list[Any]:
+def _fill_list(nodes: list[Any], holes: Mapping[str, Hole], at: Mapping[str, int]) -> list[Any]:
     filled: list[Any] = []
     for node in nodes:
         match node:
@@ -296,7 +350,7 @@ def _fill_list(nodes: list[Any], holes: Mapping[str, Hole], at: dict[str, int]) 
     return filled
 
 
-def _fill(node: Any, holes: Mapping[str, Hole], at: dict[str, int]) -> Any:
+def _fill(node: Any, holes: Mapping[str, Hole], at: Mapping[str, int]) -> Any:
     if isinstance(node, ast.Name) and node.id in holes:
         hole = holes[node.id]
         return ast.Name(hole, node.ctx, **at) if isinstance(hole, str) else hole

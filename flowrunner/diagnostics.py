@@ -54,7 +54,11 @@ def suggest(word: str, known: Iterable[str]) -> str:
     folded = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), folded, n=1, cutoff=0.65)
     if not near and len(word) >= 3:  # `temp` for `temperature`, `integer` for `int`
-        near = [name for name in folded if len(name) >= 3 and (name.startswith(word.lower()) or word.lower().startswith(name))]
+        near = [
+            name
+            for name in folded
+            if len(name) >= 3 and (name.startswith(word.lower()) or word.lower().startswith(name))
+        ]
     return folded[near[0]] if near else ""
 
 

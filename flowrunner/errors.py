@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowrunner.diagnostics import Diagnostic
+    from flowrunner.text import Span
 
 
 class FlowrunnerError(Exception):
@@ -21,12 +22,16 @@ class FlowError(FlowrunnerError):
 
 
 class StepError(FlowrunnerError):
-    """A step failed on a message. `code` is kebab-case and names the page behind it; `help` is the next keystroke."""
+    """A step failed on a message. `code` is kebab-case and names the page behind it; `help` is the next keystroke.
 
-    def __init__(self, message: str, *, code: str = "step-failed", help: str = "") -> None:
+    `place` is where in another file it happened, such as the line of a user's Python function.
+    """
+
+    def __init__(self, message: str, *, code: str = "step-failed", help: str = "", place: "Span | None" = None) -> None:
         self.message = message
         self.code = code
         self.help = help
+        self.place = place
         super().__init__(message)
 
 

@@ -1,12 +1,15 @@
 """Turns the names of fields into reads and changes of maps; what is changed is always a new map."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from flowrunner.diagnostics import name_list, suggest
 from flowrunner.errors import StepError
 
 _MISSING = object()
+_LOOKED_AT = 100
+_LONGEST_NAME = 40
 
 
 def get_field(payload: Any, path: Sequence[str]) -> Any:
@@ -44,6 +47,13 @@ def set_field(payload: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
     return {**payload, path[0]: set_field(inner, path[1:], value)}
 
 
+def set_fields(payload: Any, paths: Sequence[Sequence[str]], values: Sequence[Any]) -> Any:
+    """The map with several fields set, one after the other. Raises StepError as `set_field` does."""
+    for path, value in zip(paths, values, strict=True):
+        payload = set_field(payload, path, value)
+    return payload
+
+
 def remove_field(payload: Any, path: Sequence[str]) -> Any:
     """The map without a field; the same map where the field is missing."""
     if type(payload) is not dict or path[0] not in payload:
@@ -75,10 +85,16 @@ def looks_like_json(value: Any) -> bool:
 def missing_field(path: Sequence[str], values: Mapping[str, Any]) -> StepError:
     """The error for a field that is not there, with those that are."""
     owner = f"`{'.'.join(path[:-1])}`" if len(path) > 1 else "the payload"
-    near = suggest(path[-1], [key for key in values if isinstance(key, str)])
-    has = f"{owner} has {name_list([str(key) for key in values])}" if values else f"{owner} is an empty map"
+    names = few_names(values)
+    near = suggest(path[-1], names)
+    has = f"{owner} has {name_list(names)}" if names else "" if values else f"{owner} is an empty map"
     help = f"did you mean `{near}`? {has}" if near else has
     return StepError(f"{owner} has no field `{path[-1]}`", code="missing-field", help=help)
+
+
+def few_names(values: Mapping[str, Any]) -> list[str]:
+    """Names out of a map that may hold any number of any length: what an error can look at and show."""
+    return [key for key in islice(values, _LOOKED_AT) if isinstance(key, str) and len(key) <= _LONGEST_NAME]
 
 
 def name_kind(value: Any) -> str:

@@ -11,13 +11,14 @@ loads = orjson.loads
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
-def dumps(value: Any, *, indent: bool = False) -> bytes:
-    """A value as JSON in UTF-8.
+def dumps(value: Any, *, indent: bool = False, is_sorted: bool = False) -> bytes:
+    """A value as JSON in UTF-8, the keys of its maps in their order or sorted.
 
     Raises StepError for what JSON cannot hold: bytes, integers beyond 64 bits, half a surrogate pair.
     """
+    option = _OPTIONS | (orjson.OPT_INDENT_2 if indent else 0) | (orjson.OPT_SORT_KEYS if is_sorted else 0)
     try:
-        return orjson.dumps(value, option=_OPTIONS | orjson.OPT_INDENT_2 if indent else _OPTIONS)
+        return orjson.dumps(value, option=option)
     except (TypeError, ValueError, RecursionError) as error:
         raise explain_dumps(error) from None
 
@@ -40,9 +41,16 @@ def explain_dumps(error: Exception) -> StepError:
 
 def to_payload(value: Any) -> bytes:
     """What `publish` sends: bytes as they are, text as UTF-8, null as the empty payload, everything else as JSON."""
-    if type(value) is bytes:
+    kind = type(value)
+    if kind is dict or kind is list:
+        try:
+            written: bytes = orjson.dumps(value)  # what `dumps` does, for the keys that most maps have
+        except TypeError:
+            return dumps(value)
+        return written
+    if isinstance(value, bytes):
         return value
-    if type(value) is str:
+    if isinstance(value, str):
         try:
             return value.encode()
         except UnicodeEncodeError:
@@ -56,22 +64,41 @@ def explain_json(error: Exception, payload: Any) -> StepError | None:
         return StepError("the payload is no text or bytes any more: it needs no `json`", code="not-text")
     if not isinstance(error, ValueError):
         return None
-    text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload
+    try:
+        text = payload.decode() if isinstance(payload, bytes) else payload
+    except UnicodeDecodeError as bad:
+        message = f"the payload is not JSON: byte 0x{bad.object[bad.start]:02x} at position {bad.start} is no UTF-8"
+        return StepError(message, code="not-json", help="if it is text, put `- decode: latin-1` before")
     return StepError(f"the payload is not JSON{_reason(error, text)}", code="not-json", help=_json_help(text))
+
+
+#: What orjson says, and what we say; all else is a character that was not expected.
+_REASONS = {
+    "byte order mark": ": it begins with a byte order mark",
+    "depth limit": ": it is nested too deep",
+    "infinity": ": a number in it is too large",
+    "surrogate": ": a text in it holds half a surrogate pair",
+    "control character": ": a text in it holds a control character",
+}
 
 
 def _reason(error: ValueError, text: str) -> str:
     if not text.strip():
         return ": it is empty"
+    if reason := next((words for part, words in _REASONS.items() if part in str(error)), ""):
+        return reason
     position = getattr(error, "pos", None)
     if position is None:
         return ""
     if position >= len(text.rstrip()):
         return ": it ends too early"
-    return f": unexpected `{text[position]}` at character {position + 1}"
+    shown = text[position] if text[position].isprintable() else f"U+{ord(text[position]):04X}"
+    return f": unexpected `{shown}` at character {position + 1}"
 
 
 def _json_help(text: str) -> str:
+    if text.startswith("\ufeff"):
+        return "put `- decode: utf-8-sig` before"
     start = text.lstrip()[:1]
     if start in {"{", "["} and "'" in text and '"' not in text:
         return "JSON wants double quotes: this looks like Python's `str()`; send `json.dumps(...)` instead"

@@ -1,6 +1,8 @@
 """Turns keys into what a step remembers of them, within bounds: the oldest goes when there are too many."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,19 +18,41 @@ Held = dict[str, Any]
 
 MOST_KEYS = 10_000
 
+#: Longer keys are remembered by their hash: ten thousand of them must not fill the memory of the machine.
+_LONGEST_KEY = 256
+
+#: Seconds by which a time may be missed and is still met: sums of decimal fractions are not exact.
+TOLERANCE = 1e-6
+
 
 def as_key(value: Any) -> Key:
-    """A value as a key: texts and numbers as they are (1 and 1.0 are one key), everything else by its JSON."""
-    if isinstance(value, str | bytes) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    return (dumps(value),)
+    """A value as a key: texts and numbers as they are (1 and 1.0 are one key), everything else by its JSON.
+
+    Raises StepError for what JSON cannot hold.
+    """
+    if isinstance(value, str | bytes):
+        return value if len(value) <= _LONGEST_KEY else _digest(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if value == value else ("NaN",)  # noqa: PLR0124 - NaN alone is not itself
+    text = dumps(value, is_sorted=True)
+    return (text,) if len(text) <= _LONGEST_KEY else (_digest(text),)
+
+
+def _digest(value: str | bytes) -> tuple[str, bytes]:
+    content = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    return type(value).__name__, blake2b(content, digest_size=16).digest()
+
+
+def has_passed(seconds: float, since: float, now: float) -> bool:
+    """Whether so much time has passed; exactly so much is enough."""
+    return now - since >= seconds - TOLERANCE
 
 
 class Memory(Generic[Value]):
     """Values by key. A key is forgotten `ttl` seconds after it was last set, and the oldest where there are too many.
 
-    `evicted` counts those that had to go for want of room; `on_forget` hears of every key that goes without being
-    asked to.
+    `evicted` counts those that had to go for want of room; `on_full` hears of the first of them, and `on_forget` of
+    every key that goes without being asked to. `owner` is what works on it now (see `flowrunner.remembering.Worker`).
     """
 
     def __init__(self, clock: Clock, *, max_keys: int = MOST_KEYS, ttl: float | None = None) -> None:
@@ -36,8 +60,10 @@ class Memory(Generic[Value]):
         self.max_keys = max_keys
         self.ttl = ttl
         self.evicted = 0
-        self.values: dict[Key, tuple[Value, float]] = {}
-        self.on_forget: Callable[[Value], object] = _nothing
+        self.values: OrderedDict[Key, tuple[Value, float]] = OrderedDict()
+        self.on_forget: Callable[[Key, Value], object] = _nothing
+        self.on_full: Callable[[], object] = _nothing
+        self.owner: Any = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -50,51 +76,51 @@ class Memory(Generic[Value]):
         found = self.values.get(key)
         if found is None:
             return None
-        if self.ttl is not None and self.clock.time() - found[1] >= self.ttl:
+        if self.ttl is not None and has_passed(self.ttl, found[1], self.clock.time()):
             self.forget(key)
             return None
         return found[0]
 
-    def peek(self, key: Key) -> Value | None:
-        """The value of a key, however old it is."""
-        found = self.values.get(key)
-        return None if found is None else found[0]
-
     def set(self, key: Key, value: Value) -> None:
         """Remember a value; its key is the youngest now."""
-        self.values.pop(key, None)
-        self.values[key] = (value, self.clock.time())
+        self.put(key, value, self.clock.time())
+
+    def put(self, key: Key, value: Value, since: float) -> None:
+        """Remember a value that was set at some time; its key counts as the youngest."""
+        self.values[key] = (value, since)
+        self.values.move_to_end(key)
         while len(self.values) > self.max_keys:
-            self.forget(next(iter(self.values)))
-            self.evicted += 1
+            self.evict()
         if self.ttl is not None:
-            self.forget_old(self.clock.time() - self.ttl)
+            self.forget_old(self.ttl)
+
+    def evict(self) -> None:
+        """Let the oldest key go for want of room."""
+        self.evicted += 1
+        if self.evicted == 1:
+            self.on_full()
+        self.forget(next(iter(self.values)))
 
     def pop(self, key: Key) -> Value | None:
-        """Take a value out."""
-        found = self.values.pop(key, None)
-        return None if found is None else found[0]
+        """Take a value out; None if there is none or it is too old."""
+        value = self.get(key)
+        self.values.pop(key, None)
+        return value
 
-    def forget_old(self, before: float) -> None:
-        """Forget what was last set at that time or earlier; the order of the keys is that of their age."""
-        for key, (_, since) in list(self._oldest(before)):
-            del since
-            self.forget(key)
-
-    def _oldest(self, before: float) -> Iterator[tuple[Key, tuple[Value, float]]]:
-        for key, entry in self.values.items():
-            if entry[1] > before:
-                return
-            yield key, entry
+    def forget_old(self, seconds: float) -> None:
+        """Forget what was last set so long ago; the order of the keys is that of their age."""
+        now = self.clock.time()
+        while self.values and has_passed(seconds, next(iter(self.values.values()))[1], now):
+            self.forget(next(iter(self.values)))
 
     def forget(self, key: Key) -> None:
         """Let a key go, and say so."""
         value, _ = self.values.pop(key)
-        self.on_forget(value)
+        self.on_forget(key, value)
 
 
-def _nothing(_: Any) -> None:
-    """Hear of a key that is gone."""
+def _nothing(*_: Any) -> None:
+    """Hear of something that concerns nobody."""
 
 
 class Resume(Protocol):
@@ -131,7 +157,7 @@ class Deadlines:
             heapify(self.heap)
         self.arm()
 
-    def discard(self, key: Key) -> None:
+    def discard(self, key: Key, _: object = None) -> None:
         """Do not ring for a key."""
         self.due.pop(key, None)
 
@@ -167,8 +193,8 @@ class Deadlines:
 
     def ring_due(self) -> None:
         """Ring for every key whose time has come."""
-        now = self.clock.time()
-        while self.heap and self.heap[0][0] <= now:
+        now = self.clock.time() + TOLERANCE
+        while self.is_on and self.heap and self.heap[0][0] <= now:
             when, _, key = heappop(self.heap)
             if self.due.get(key) == when:
                 del self.due[key]

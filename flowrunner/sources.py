@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from flowrunner.schedules import Schedule
 from flowrunner.text import Span
 from flowrunner.topics import Filter
 
@@ -43,6 +44,14 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
+class Cron:
+    """A tick whenever the schedule is due; its payload is its number, from 1, its topic `cron/FLOW`."""
+
+    schedule: Schedule
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AtStart:
     """One message when the flow starts; its topic is `at_start/FLOW`, which is not published."""
 
@@ -50,4 +59,4 @@ class AtStart:
     span: Span | None = field(default=None, compare=False)
 
 
-Source = Subscribe | Every | AtStart
+Source = Subscribe | Every | Cron | AtStart

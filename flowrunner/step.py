@@ -41,6 +41,8 @@ class Step(ABC):
     EXAMPLES: ClassVar[tuple[str, ...]] = ()
     #: Whether the steps inside work on this very message (`switch` yes), or on copies of it (`fork`).
     IS_ON_THE_WAY: ClassVar[bool] = False
+    #: Whether the steps inside are those of another flow (`call`), with names of their own.
+    IS_CALL: ClassVar[bool] = False
 
     at: Placement
 
@@ -129,7 +131,7 @@ def walk(steps: Sequence[Step]) -> Iterator[Step]:
 
 def is_cut(step: Step) -> bool:
     """Whether the step, or one inside it on the way of the same message, is cut."""
-    if step.is_cut():
+    if step.is_cut() or step.IS_CALL:
         return True
     return step.IS_ON_THE_WAY and any(is_cut(nested) for branch in step.inner() for nested in branch)
 

@@ -1,7 +1,7 @@
 """Turns a topic into the named levels that a flow uses, at the beginning of its function."""
 
 import ast
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from flowrunner.code import ORIGIN, Block
 from flowrunner.read.flow import Flow
@@ -50,10 +50,24 @@ def write_captures(captures: Captures, block: Block) -> None:
 
 def names_in(statements: Iterable[ast.stmt]) -> set[str]:
     """Every name that stands in the statements."""
-    return {node.id for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    return {node.id for node in _name_nodes(statements)}
 
 
 def names_set_in(statements: Iterable[ast.stmt]) -> set[str]:
     """Every name that is set in the statements."""
-    found = (node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name))
-    return {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in _name_nodes(statements) if isinstance(node.ctx, ast.Store)}
+
+
+def _name_nodes(statements: Iterable[ast.stmt]) -> Iterator[ast.Name]:
+    pending: list[ast.AST] = list(statements)
+    while pending:  # `ast.walk` takes three times as long
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            yield node
+            continue
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                pending += [inner for inner in value if isinstance(inner, ast.AST)]
+            elif isinstance(value, ast.AST):
+                pending.append(value)

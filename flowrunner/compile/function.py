@@ -5,18 +5,25 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from flowrunner.code import ORIGIN, Block, Host, Segment, place
+from flowrunner.compile.calls import CallWriter
 from flowrunner.compile.entry import names_in, names_set_in, write_entry
 from flowrunner.compile.guards import Guard, Guards
+from flowrunner.compile.waits import WaitWriter
 from flowrunner.expressions import NAMESPACE, Expression, Scope
 from flowrunner.read.flow import Flow
+from flowrunner.sources import Subscribe
 from flowrunner.step import Step, is_cut, walk
 from flowrunner.text import Span
-
+from flowrunner.waiting import WaitingStep
 
 #: What compiled code reads besides the names of its steps; no helper is called so.
-OWN_NAMES = {"_describe", "_entry", "_error", "_failed", "_handled", "_held", "_levels", "_origin", "_when"}
+OWN_NAMES = {
+    "_describe", "_entry", "_error", "_failed", "_handled", "_held", "_items", "_job", "_key", "_levels", "_origin",
+    "_when",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -53,9 +60,12 @@ class FlowWriter:
         self.bound: dict[str, Callable[[Host], object]] = {}
         self.bound_names: dict[str, str] = {}
         self.taken = (NAMESPACE, OWN_NAMES, self.shared, self.bound)
+        self.calls = CallWriter(self)
         self.guards = Guards(self)
+        self.waits = WaitWriter(self)
         self.resumes: dict[str, str] = {}  # name of what holds messages -> name of the function that lets them go on
         self.places = place_steps(flow)
+        self.names = name_steps(flow)
 
     def write(self) -> list[Part]:
         """The functions of the flow; the last one is called for every message."""
@@ -87,9 +97,19 @@ class FlowWriter:
         numbered = (f"_{name}" if number == 1 else f"_{name}_{number}" for number in count(1))
         return next(free for free in numbered if not any(free in taken for taken in self.taken))
 
+    @property
+    def flow_name(self) -> str:
+        """See `Writer.flow_name`."""
+        return self.flow.name
+
+    @property
+    def connections(self) -> Sequence[str]:
+        """See `Writer.connections`."""
+        return [source.connection if isinstance(source, Subscribe) else "" for source in self.flow.sources]
+
     def name_of(self, step: Step) -> str:
         """See `Writer.name_of`."""
-        return step.at.id or f"{step.KEY} {self.place_of(step)}"
+        return self.names[id(step)]
 
     def place_of(self, step: Step) -> int:
         """See `Writer.place_of`."""
@@ -106,16 +126,17 @@ class FlowWriter:
         work.statements.append(place(ast.Expr(then.call(block.span)), block.span))
         inner.statements += self.guards.failing_apart(work)
         self.resumes[holder] = self.add_part(inner, Scope({}), ["_held"]).name
-        known = [name for name in block.scope.names if name not in {*self.flow.constants, "flow", "env"}]
+        known = [name for name in block.scope.names if name not in self.calls.frame.globals]
         held = dict.fromkeys(["_origin", *known, *names])
         return block.display(None, [(name, block.name(name)) for name in held])
 
     def segment(self, block: Block, scope: Scope, write: Callable[[Block], None]) -> Part:
         """See `Writer.segment`."""
+        also = [*ORIGIN, "_origin", "_entry", *self.guards.kept_names]
         inner = Block(self, scope, block.span)
         write(inner)
         names = Scope({name: kind for name, kind in scope.names.items() if name not in ORIGIN})
-        return self.add_part(inner, names, [], also=[*ORIGIN, "_origin", "_entry", *self.guards.kept_names])
+        return self.add_part(inner, names, [], also)
 
     def branch(self, block: Block, steps: Sequence[Step]) -> Part:
         """See `Writer.branch`."""
@@ -125,7 +146,7 @@ class FlowWriter:
     def add_part(self, block: Block, scope: Scope, first: list[str], also: Iterable[str] = ()) -> Part:
         """A function that gets, after its `first` parameters, those of the names known here that it uses."""
         body = block.filled()
-        used = names_in(body) - set(first) - set(self.flow.constants) - {"flow", "env"}
+        used = names_in(body) - set(first) - self.calls.frame.globals
         local = [name for name in [*also, *scope.names] if name in used]
         part = Part(f"{self.name}_{len(self.parts) + 2}", [*first, *local], body, block.span)
         self.parts.append(part)
@@ -168,7 +189,9 @@ class FlowWriter:
         if guard is None:
             row.statements += work.statements
         else:
-            guard = self.guards.keeping(guard, block, sorted(names_set_in(work.statements) & {*work.scope.names}))
+            if next(step.inner(), None) is not None:
+                set_inside = names_set_in(work.statements)
+                guard = self.guards.keeping(guard, block, [name for name in work.scope.names if name in set_inside])
             block.statements += self.guards.wrap(guard, work)
 
     def write_cut(self, step: Step, rest: Sequence[Step], block: Block, row: Block, then: Segment | None) -> None:
@@ -180,6 +203,9 @@ class FlowWriter:
             then = self.segment(block, scope, lambda inner, behind=then: self.write_steps(rest, inner, behind))  # type: ignore[misc]
         if self.mark:
             block.statements.append(self.mark(step))
+        if isinstance(step, WaitingStep):
+            self.waits.write(step, block, then)
+            return
         own = self.guards.own_of_cut(step, block, then)
         guard = own or self.guards.around
         condition = None if step.at.when is None else self.guards.condition(block, guard, step.at.when)
@@ -207,6 +233,10 @@ class FlowWriter:
             with self.guards.inside(step, own, is_inline=False):
                 step.emit_then(work, then)
 
+    def write_call(self, step: Any, block: Block, then: Segment | None) -> None:
+        """See `Writer.write_call`."""
+        self.calls.write(step, block, then)
+
     def condition(self, block: Block, when: Expression) -> ast.expr:
         """See `Writer.condition`."""
         return self.guards.condition(block, self.guards.around, when)
@@ -225,3 +255,23 @@ def place_steps(flow: Flow) -> dict[int, int]:
     for step in walk([*flow.steps, *flow.on_error.steps]):
         counted[step.KEY] = places[id(step)] = counted.get(step.KEY, 0) + 1
     return places
+
+
+def name_steps(flow: Flow) -> dict[int, str]:
+    """What every step is called, by its id(): its `id`, else its kind and its place among its kind.
+
+    The steps of a flow that is called are counted by themselves, and bear the name of the call: `call 1/debounce 2`.
+    """
+    names: dict[int, str] = {}
+
+    def name(steps: Sequence[Step], before: str, counted: dict[str, int]) -> None:
+        for step in steps:
+            counted[step.KEY] = counted.get(step.KEY, 0) + 1
+            names[id(step)] = own = before + (step.at.id or f"{step.KEY} {counted[step.KEY]}")
+            for inner in step.inner():
+                name(inner, f"{own}/" if step.IS_CALL else before, {} if step.IS_CALL else counted)
+            if step.at.on_error:
+                name(step.at.on_error.steps, before, counted)
+
+    name([*flow.steps, *flow.on_error.steps], "", {})
+    return names

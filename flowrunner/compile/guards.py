@@ -21,13 +21,15 @@ class Guard:
     """What happens where a step fails.
 
     With `continue` the message goes on with the next line, or with `then` behind a step that is cut (None: it ends).
-    `kept` are the names that get back what they were before the step, each with the name that kept it.
+    `kept` are the names that get back what they were before the step, each with the name that kept it. Inside of steps
+    that are tried, `worker` notes the failure, and may try again.
     """
 
     handling: Handling
     is_cut: bool = False
     then: Segment | None = None
     kept: tuple[tuple[str, str], ...] = ()
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,13 @@ class Guards:
         with self.entered(replace(self.here, guard=self.here.copies)):
             yield
 
+    @contextmanager
+    def retried(self, worker: str) -> Iterator[None]:
+        """While steps are written whose failures a worker notes."""
+        guard = Guard(Handling("retry"), worker=worker)
+        with self.entered(_Around(guard, guard)):
+            yield
+
     def is_own(self, step: Step) -> bool:
         """Whether a step has a guard of its own here."""
         return step.at.on_error is not None or self.here.default is not None
@@ -131,8 +140,8 @@ class Guards:
     def tried(self, block: Block, handle: list[ast.stmt]) -> list[ast.stmt]:
         """The statements of a block inside `try`, and what is done when one fails."""
         outside = block.inner()
-        holes = {"WORK": block.filled(), "HANDLE": handle, "EXCEPTION": block.helper(Exception)}
-        outside.run("try:\n    WORK\nexcept EXCEPTION as _error:\n    HANDLE", **holes)
+        source = "try:\n    WORK\nexcept EXCEPTION as _error:\n    HANDLE"
+        outside.run(source, WORK=block.filled(), HANDLE=handle, EXCEPTION=block.helper(Exception))
         return outside.statements
 
     def except_body(self, guard: Guard, block: Block) -> list[ast.stmt]:
@@ -141,6 +150,8 @@ class Guards:
         match guard.handling.how:
             case "drop":
                 body.run("_failed(flow, _error, _origin)\nreturn")
+            case "retry":
+                body.run("WORKER.note(_error)\nreturn", WORKER=guard.worker)
             case "continue":
                 body.run("_handled(flow, _error)")
                 for name, kept in guard.kept:
@@ -164,17 +175,22 @@ class Guards:
     def handler(self, handling: Handling, block: Block) -> "Part":
         """The function that runs the steps of an `on_error`, on what arrived. A failure in it is reported, once."""
         if id(handling) not in self.handlers:
-            scope = self.writer.flow.errors_scope
-            with self.entered(_Around()):
-                steps = Block(self.writer, scope, block.span)
+            frame = self.writer.calls.frame_of(handling)
+            span = handling.steps[0].at.key_span if handling.steps else block.span
+            with self.entered(_Around()), self.writer.calls.inside(frame):
+                steps = Block(self.writer, frame.errors, span)
                 self.writer.write_steps(handling.steps, steps, None)
-            inner = Block(self.writer, scope, block.span)
-            inner.run("error = _describe(_error)")
-            inner.run(f"({', '.join(ORIGIN)}) = _origin")
-            write_levels(self.writer.flow, inner, names_in(steps.statements))
-            inner.statements += self.failing_apart(steps)
-            first = ["_error", "_origin"]
-            self.handlers[id(handling)] = self.writer.add_part(inner, Scope({}), first, also=["_entry"])
+                inner = Block(self.writer, frame.errors, span)
+                inner.run("error = _describe(_error)")
+                inner.run(f"({', '.join(ORIGIN)}) = _origin")
+                used = names_in(steps.statements)
+                write_levels(self.writer.flow, inner, used - frame.constants.keys())
+                for name, value in frame.constants.items():
+                    if name in used:
+                        inner.run("NAME = VALUE", NAME=name, VALUE=inner.constant(value))
+                inner.statements += self.failing_apart(steps)
+                first = ["_error", "_origin"]
+                self.handlers[id(handling)] = self.writer.add_part(inner, Scope({}), first, also=["_entry"])
         return self.handlers[id(handling)]
 
     def condition(self, block: Block, guard: Guard | None, when: Expression) -> ast.expr:

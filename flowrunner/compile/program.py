@@ -7,10 +7,12 @@ from types import CodeType
 from typing import Any, Protocol
 
 from flowrunner.code import Host
+from flowrunner.compile.entrance import connect
 from flowrunner.compile.failure import describe_failure, explain_failure
 from flowrunner.compile.function import FlowWriter
+from flowrunner.compile.waits import WaitPlan
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.errors import StepError
+from flowrunner.errors import FlowError, StepError
 from flowrunner.expressions import NAMESPACE
 from flowrunner.jsons import to_payload
 from flowrunner.message import Message, Properties
@@ -47,6 +49,7 @@ class Program:
     shared: Mapping[str, object]
     bound: Mapping[str, Callable[[Host], object]] = field(repr=False)
     resumes: Mapping[str, str] = field(default_factory=dict)
+    waits: WaitPlan = field(default_factory=WaitPlan)
 
     def bind(self, host: Host) -> Handler:
         """The function that handles a message, with what it needs of the host in its globals."""
@@ -64,6 +67,8 @@ class Program:
         exec(self.code, namespace)  # noqa: S102 - compiled from the flow file's own ast, from a whitelist
         for holder, resume in self.resumes.items():
             namespace[holder].resume = namespace[resume]
+        if self.waits.hooks:
+            return connect(self.waits, flow, namespace, self.resumes, self.name, host)
         handler: Handler = namespace[self.name]
         return handler
 
@@ -73,12 +78,36 @@ class Program:
 
 
 def compile_flow(flow: Flow) -> Program:
-    """Compile a flow that was read without errors."""
+    """Compile a flow that was read without errors. Raises FlowError where Python's own limits do not allow it."""
+    try:
+        return compiled(flow)
+    except (RecursionError, SyntaxError):  # SyntaxError: more than twenty `try` inside each other
+        message = f"the flow `{flow.name}` is too large, or nested too deeply, to be compiled"
+        helps = ("make several flows of it",)
+        raise FlowError([Diagnostic("too-deep", message, flow.span.first_line(), helps=helps)]) from None
+
+
+def compiled(flow: Flow) -> Program:
+    """See `compile_flow`."""
     writer = FlowWriter(flow)
-    functions: list[ast.stmt] = [part.definition() for part in writer.write()]
-    module = ast.fix_missing_locations(ast.Module(functions, []))
-    code = compile(module, flow.source.name, "exec", dont_inherit=True)
-    return Program(flow, code, writer.name, writer.shared, writer.bound, writer.resumes)
+    parts = writer.write()
+    functions: list[ast.stmt] = [part.definition() for part in parts]
+    module = ast.Module(functions, [])
+    try:
+        code = compile(module, flow.source.name, "exec", dont_inherit=True)
+    except TypeError:  # a step left a node without its place; giving all of them one takes a third of the time
+        code = compile(ast.fix_missing_locations(module), flow.source.name, "exec", dont_inherit=True)
+    code = place_in_files(code, {part.name: part.span.source.name for part in parts})
+    return Program(flow, code, writer.name, writer.shared, writer.bound, writer.resumes, writer.waits.plan())
+
+
+def place_in_files(code: CodeType, files: Mapping[str, str], file: str = "") -> CodeType:
+    """The code with its functions in the files that they come from: a flow may hold the steps of others."""
+    constants = tuple(
+        place_in_files(one, files, files.get(one.co_name, file)) if isinstance(one, CodeType) else one
+        for one in code.co_consts
+    )
+    return code.replace(co_consts=constants, co_filename=file or code.co_filename)
 
 
 def as_message(origin: tuple[Any, ...]) -> Message:

@@ -26,12 +26,13 @@ def _form(value: Any) -> Hashable:
     if isinstance(value, ast.Constant):
         return type(value.value).__name__, repr(value.value)
     if isinstance(value, ast.AST):
-        return type(value).__name__, *[_form(getattr(value, name, None)) for name in _fields(type(value))]
+        return type(value).__name__, *[_form(getattr(value, name, None)) for name in _fields(type(value).__name__)]
     if isinstance(value, list):
         return tuple(_form(item) for item in value)
     return repr(value)
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in _SILENT)
+def _fields(kind: str) -> tuple[str, ...]:
+    fields: tuple[str, ...] = getattr(ast, kind)._fields
+    return tuple(name for name in fields if name not in _SILENT)

@@ -36,7 +36,8 @@ def as_text(value: Any, /) -> str:
     """The text that `${value}` inserts into a longer text; raises StepError for bytes that are not UTF-8."""
     kind = type(value)
     if kind is str:
-        return str(value)
+        text: str = value
+        return text
     if kind is float or kind is int:
         return repr(value)
     if isinstance(value, bytes | bytearray):

@@ -1,10 +1,31 @@
 """Turns the declaration of an option into its schema, its parser and the words of its mistakes."""
 
-from flowrunner.options.computed import ExpressionKind, FieldValues, Names, TemplateKind, TopicTemplate, ValueKind
+from flowrunner.options.computed import (
+    ExpressionKind,
+    FieldValues,
+    Names,
+    NewName,
+    TemplateKind,
+    TopicTemplate,
+    ValueKind,
+)
 from flowrunner.options.declare import Option, main_option, option, options_of
 from flowrunner.options.kind import Context, Dynamic, Kind, Place, describe, parts_of
-from flowrunner.options.nested import Cases, OnError, StepLists, Steps
-from flowrunner.options.numbers import FLAG, Bool, CountOrDuration, Duration, Frequency, Integer, Number, QoS, Rate, Size
+from flowrunner.options.nested import Called, Cases, FlowName, OnError, StepLists, Steps
+from flowrunner.options.numbers import (
+    FLAG,
+    Bool,
+    CountOrDuration,
+    Duration,
+    DynamicDuration,
+    FixedQoS,
+    Frequency,
+    Integer,
+    Number,
+    QoS,
+    Rate,
+    Size,
+)
 from flowrunner.options.properties import MessageProperties, check_properties
 from flowrunner.options.texts import (
     Choice,
@@ -20,6 +41,7 @@ from flowrunner.options.texts import (
 __all__ = [
     "FLAG",
     "Bool",
+    "Called",
     "Cases",
     "Choice",
     "ConnectionName",
@@ -27,15 +49,19 @@ __all__ = [
     "CountOrDuration",
     "Duration",
     "Dynamic",
+    "DynamicDuration",
     "ExpressionKind",
     "FieldPath",
-    "Frequency",
     "FieldPaths",
     "FieldValues",
+    "FixedQoS",
+    "FlowName",
+    "Frequency",
     "Integer",
     "Kind",
     "MessageProperties",
     "Names",
+    "NewName",
     "Number",
     "OnError",
     "Option",

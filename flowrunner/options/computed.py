@@ -1,6 +1,7 @@
 """Turns conditions, templates and values with `${}` into what is computed for each message."""
 
 import keyword
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from flowrunner.options.kind import Kind, Place, guard
 from flowrunner.options.texts import NAME, field_path, near_name, refuse_topic
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.yaml_mistakes import explain_block_for_expression
+from flowrunner.text import Passage
 from flowrunner.topics import BadTopic, check_topic
 from flowrunner.values import Constant, Fields, Items, Value
 
@@ -54,22 +56,27 @@ class TopicTemplate(TemplateKind):
     phrase: str = "a topic"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1, "examples": ["alerts/${room}"]}
+        return {"type": ["string", "number"], "minLength": 1, "examples": ["alerts/${room}"]}
 
     def read(self, node: Node, place: Place) -> Template:
         template = super().read(node, place)
+        passage, at = template.passage, 0
         for part in template.parts or ("",):
-            if isinstance(part, str) and (part or template.is_constant):
-                self.check_text(part, template, place)
+            if isinstance(part, str):
+                stop = at + len(part.replace("${", "$${"))
+                self.check_text(part, passage.sub(at, stop), place)
+            else:
+                stop = bisect_left(passage.starts, part.span.end)
+            at = stop
         return template
 
-    def check_text(self, text: str, template: Template, place: Place) -> None:
+    def check_text(self, text: str, passage: Passage, place: Place) -> None:
         """Refuse a wildcard or NUL in what stands outside of `${}`."""
         try:
             check_topic(text)
         except BadTopic as bad:
-            start = template.passage.text.find(text)
-            passage = template.passage.sub(start, start + len(text)) if start >= 0 else template.passage
+            bad.start += text.count("${", 0, bad.start)  # written `$${`
+            bad.end += text.count("${", 0, bad.end)
             raise refuse_topic(bad, passage, place, code="bad-topic") from None
 
 
@@ -137,6 +144,19 @@ class Names(Kind[tuple[tuple[str, Value], ...]]):
             (read_name(entry.key, place), ValueKind().read(entry.value, place.inside(entry.key.text)))
             for entry in entries_of(node, place, self.phrase)
         )
+
+
+@dataclass(frozen=True)
+class NewName(Kind[str]):
+    """A name which later expressions may use."""
+
+    phrase: str = "a name: letters, digits and `_`, a letter first"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_]*$"}
+
+    def read(self, node: Node, place: Place) -> str:
+        return read_name(place.scalar(node, self.phrase), place)
 
 
 def entries_of(node: Node, place: Place, phrase: str) -> Iterator[Any]:

@@ -24,9 +24,13 @@ class Context(Protocol):
     report: Report
     folder: Path
     connections: Collection[str]
+    allow: frozenset[str] | None  # what flows may do that is dangerous; None: nothing will run, only warn
 
     def read_steps(self, node: Node, place: "Place") -> tuple[Any, ...]:
         """Read a list of steps (a branch, the steps of `on_error`)."""
+
+    def read_called(self, name: Scalar) -> Any:
+        """Read the steps of a flow that a step calls (a `flowrunner.options.nested.Called`)."""
 
     def read_file(self, path: str, span: Span) -> bytes:
         """Read a file that a flow refers to, relative to the flow's folder; it is watched from then on."""
@@ -64,7 +68,8 @@ class Place:
         if explained:
             return self.report.refuse(explained)
         message = f"{self.subject} must be {phrase}"
-        labels = (Label(self.owner_span, "in this step"),) if self.is_away_from(node.span) else ()
+        owner = self.owner_span if self.is_away_from(node.span) else None
+        labels = (Label(owner, "in this step"),) if owner else ()
         helps = (help,) if help else ()
         label = describe(node) if label is None else label
         return self.report.refuse(Diagnostic("wrong-value", message, node.span.first_line(), label, labels, helps))
@@ -100,6 +105,10 @@ def describe(node: Node) -> str:
         case int() | float():
             return "this is a number"
     return "this is a text"
+
+
+#: What JSON Schema sees of a text: `404` and `true` are texts too where a text is wanted.
+TEXT_TYPES = ["string", "number", "boolean"]
 
 
 class Kind(ABC, Generic[T_co]):
@@ -171,6 +180,8 @@ class HasExpressions(Protocol):
 def parts_of(value: object) -> Iterator[Expression | Template]:
     """Every expression and template inside the value of an option."""
     match value:
+        case None | str() | int() | float():  # most of them; a protocol is slow to look for
+            return
         case Expression() | Template():
             yield value
         case Constant() | Fields() | Items():

@@ -21,11 +21,11 @@ def nothing_more(_: Scalar) -> None:
 def read_short_or_long(owner: type, node: Node | None, place: Place, explain: Explain) -> dict[str, Any]:
     """The fields of a step from what stands behind its key: nothing, the main option's value, or a map of options."""
     main = main_option(owner)
-    if node is None or (isinstance(node, Scalar) and not node.text and node.value is None):
+    if node is None or (isinstance(node, Scalar) and node.value is None):
         return _without_value(owner, main, node, place)
     if main is not None and (main.is_only or not isinstance(node, Map)):
         return defaults(owner) | {main.field: main.kind.read(node, place)}
-    if not isinstance(node, Map):
+    if not isinstance(node, Map) or not (node.entries or options_of(owner)):
         raise place.refuse(node, "a map of options" if options_of(owner) else "written alone, without a value")
     is_strange = main is not None and not any(node.get(option.name) for option in options_of(owner))
     if is_strange and (explained := explain_map_for_text(node)):

@@ -1,13 +1,14 @@
 """Turns lists of steps inside a step into checked steps."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, Label
 from flowrunner.expressions import Expression
 from flowrunner.options.computed import ExpressionKind
 from flowrunner.options.kind import Kind, Place
+from flowrunner.options.texts import Text
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.text import Span
 
@@ -123,10 +124,37 @@ def _unknown(key: Scalar, node: Map) -> Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What happens when a step fails: `drop`, `continue`, or steps (a publish is a list of one)."""
+    """What happens when a step fails: `drop`, `continue`, or steps.
+
+    A dead letter is a list of one `publish`, which says why it was sent.
+    """
 
     how: str
     steps: tuple[Any, ...] = ()
+    is_dead_letter: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Called:
+    """What is taken of a flow that another one calls: its steps, and the constants that they know."""
+
+    name: str
+    steps: tuple[Any, ...]
+    constants: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FlowName(Kind[Called]):
+    """The name of another flow."""
+
+    phrase: str = "the name of a flow"
+
+    def schema(self) -> dict[str, Any]:
+        return Text().schema()
+
+    def read(self, node: Node, place: Place) -> Called:
+        called: Called = place.context.read_called(place.scalar(node, self.phrase))
+        return called
 
 
 @dataclass(frozen=True)
@@ -144,7 +172,15 @@ class OnError(Kind[Handling]):
             case Scalar(text="drop" | "continue" as how):
                 return Handling(how)
             case Map(entries=(only,)) if only.key.text == "publish":
-                return Handling("steps", place.context.read_steps(List(node.span, (node,)), place))
+                steps = place.context.read_steps(List(node.span, (node,)), place)
+                return Handling("steps", tuple(_as_dead_letter(step) for step in steps), is_dead_letter=True)
             case List():
                 return Handling("steps", place.context.read_steps(node, place))
         raise place.refuse(node, self.phrase)
+
+
+def _as_dead_letter(step: Any) -> Any:
+    """A publish that says in its properties why it was sent, unless it has some of its own."""
+    if getattr(step, "properties", ...) is None:
+        return replace(step, is_dead_letter=True)
+    return step

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from flowrunner.errors import StepError
+from flowrunner.fields import name_kind
 from flowrunner.options.kind import Dynamic, Kind, Place
 from flowrunner.quantities import (
     DURATION_PATTERN,
@@ -84,7 +86,9 @@ class Integer(Kind[int]):
 
 
 @dataclass(frozen=True)
-class _QoS(Integer):
+class FixedQoS(Integer):
+    """Quality of service (MQTT 5.0 section 4.3) where no message is there yet to compute it from."""
+
     low: int | None = 0
     high: int | None = 2
     phrase: str = "0, 1 or 2"
@@ -109,7 +113,23 @@ def check_flag(value: Any) -> bool:
 
 def QoS() -> Kind[Any]:  # noqa: N802 - reads like the other kinds
     """Quality of service (MQTT 5.0 section 4.3): 0, 1 or 2, or one `${...}`."""
-    return Dynamic(_QoS(), check_qos)
+    return Dynamic(FixedQoS(), check_qos)
+
+
+def check_duration(value: Any) -> float:
+    """A computed duration in seconds, from a text such as `5s`. Raises StepError for anything else."""
+    try:
+        return parse_duration(value if isinstance(value, str) else str(value))
+    except BadQuantity as bad:
+        message = f"a duration such as `5s` is wanted: {bad.message}"
+        raise StepError(message, code="wrong-value", help=bad.help) from None
+
+
+def check_number(value: Any) -> float:
+    """A computed number. Raises StepError for anything else, also for NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise StepError(f"a number is wanted, this is {name_kind(value)}", code="wrong-value")
+    return value
 
 
 FLAG = Dynamic(Bool(), check_flag)
@@ -138,6 +158,11 @@ class _Quantity(Kind[Any]):
 def Duration() -> Kind[float]:  # noqa: N802
     """A duration in seconds, written `500ms`, `5s`, `2m`, `1h` or `1d`."""
     return _Quantity(parse_duration, "a duration such as `5s`", DURATION_PATTERN, ("500ms", "5s", "2m", "1h"))
+
+
+def DynamicDuration() -> Kind[Any]:  # noqa: N802
+    """A duration in seconds, or one `${...}` that gives such a text."""
+    return Dynamic(Duration(), check_duration)
 
 
 def Rate() -> Kind[tuple[int, float]]:  # noqa: N802

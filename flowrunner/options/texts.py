@@ -8,7 +8,7 @@ from typing import Any
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
 from flowrunner.expressions import RESERVED
 from flowrunner.expressions.texts import BadPattern, Pattern, compile_pattern
-from flowrunner.options.kind import Kind, Place, did_you_mean
+from flowrunner.options.kind import TEXT_TYPES, Kind, Place, did_you_mean
 from flowrunner.read.nodes import List, Node
 from flowrunner.report import Refused
 from flowrunner.text import Passage
@@ -22,7 +22,7 @@ class Text(Kind[str]):
     phrase: str = "a text"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": TEXT_TYPES}
 
     def read(self, node: Node, place: Place) -> str:
         return place.scalar(node, self.phrase).text
@@ -60,7 +60,7 @@ class ConnectionName(Kind[str]):
     phrase: str = "the name of a connection"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": TEXT_TYPES}
 
     def read(self, node: Node, place: Place) -> str:
         name = place.scalar(node, self.phrase).text
@@ -80,7 +80,7 @@ class TextFormat(Kind[str]):
     phrase: str = "a format such as `utf-8`"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "examples": ["utf-8", "latin-1", "ascii", "utf-16", *self.formats]}
+        return {"type": TEXT_TYPES, "examples": ["utf-8", "latin-1", "ascii", "utf-16", *self.formats]}
 
     def choices(self) -> tuple[str, ...]:
         return ("utf-8", "latin-1", "ascii", "utf-16", "cp1252", *self.formats)
@@ -112,7 +112,7 @@ class FieldPath(Kind[tuple[str, ...]]):
     phrase: str = "the name of a field"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": TEXT_TYPES}
 
     def read(self, node: Node, place: Place) -> tuple[str, ...]:
         return field_path(node, place.scalar(node, self.phrase).text, place)
@@ -137,7 +137,7 @@ class FieldPaths(Kind[tuple[tuple[str, ...], ...]]):
     phrase: str = "a list of field names"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"type": "array", "items": {"type": TEXT_TYPES}, "minItems": 1}
 
     def read(self, node: Node, place: Place) -> tuple[tuple[str, ...], ...]:
         if not isinstance(node, List) or not node.items:
@@ -152,7 +152,7 @@ class PatternKind(Kind[Pattern]):
     phrase: str = "a regular expression"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": TEXT_TYPES}
 
     def read(self, node: Node, place: Place) -> Pattern:
         scalar = place.scalar(node, self.phrase)
@@ -171,7 +171,7 @@ class TopicFilter(Kind[Filter]):
     phrase: str = "a topic filter"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1, "examples": ["sensors/+room/climate", "house/#"]}
+        return {"type": TEXT_TYPES, "minLength": 1, "examples": ["sensors/+room/climate", "house/#"]}
 
     def read(self, node: Node, place: Place) -> Filter:
         scalar = place.scalar(node, self.phrase)

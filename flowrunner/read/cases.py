@@ -5,9 +5,10 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from flowrunner.diagnostics import Diagnostic
+from flowrunner.diagnostics import Diagnostic, Label
+from flowrunner.errors import StepError
 from flowrunner.jsons import to_payload
-from flowrunner.options import FLAG, Duration, Kind, MessageProperties, Place, QoS, Text, option
+from flowrunner.options import Bool, Duration, FixedQoS, Kind, MessageProperties, Place, Text, option
 from flowrunner.options.maps import missing_key, nothing_more, read_options
 from flowrunner.read.nodes import List, Map, Node, Scalar, plain
 from flowrunner.report import Refused
@@ -81,7 +82,7 @@ class _Bytes(Kind[bytes]):
     phrase: str
 
     def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "number"]}
+        return {"type": ["string", "number", "boolean"]}
 
     def read(self, node: Node, place: Place) -> bytes:
         text = place.scalar(node, self.phrase).text
@@ -137,9 +138,9 @@ class _MessageKeys:
     payload: Any = option(_Plain(), "the payload; a map or list is JSON, text UTF-8", default=...)
     payload_hex: bytes | None = option(_HEX, "the payload as bytes, in hexadecimal digits", default=None)
     payload_base64: bytes | None = option(_BASE64, "the payload as bytes, in base64", default=None)
-    qos: int | None = option(QoS(), "quality of service", default=None)
-    retain: bool | None = option(FLAG, "the retain flag", default=None)
-    properties: Any = option(MessageProperties(), "MQTT 5 properties", default=None)
+    qos: int | None = option(FixedQoS(), "quality of service", default=None)
+    retain: bool | None = option(Bool(), "the retain flag", default=None)
+    properties: Any = option(MessageProperties(is_fixed=True), "MQTT 5 properties", default=None)
     after: float | None = option(Duration(), "let this time pass", default=None)
 
 
@@ -169,23 +170,32 @@ class _Messages(Kind[tuple[Any, ...]]):
                 message = "`after` stands alone, and only in `given`"
                 raise place.report.refuse(Diagnostic("wrong-value", message, node.span.first_line()))
             return After(keys["after"], node.span)
-        payload, has_payload = self.payload_of(keys)
+        payload, has_payload = self.payload_of(keys, node, place)
         properties = keys["properties"].value if keys["properties"] is not None else None
         if not self.is_given:
             rest = (keys["qos"], keys["retain"], properties, node.span)
             return Expected(keys["topic"], payload, has_payload, *rest)
         if keys["topic"] is None:
             raise place.report.refuse(missing_key("topic", node, Place(place.context, "", "given")))
-        return Given(
-            keys["topic"], to_payload(payload), keys["qos"] or 0, keys["retain"] or False, properties or {}, node.span
-        )
+        flags = (keys["qos"] or 0, keys["retain"] or False)
+        return Given(keys["topic"], to_payload(payload), *flags, properties or {}, node.span)
 
-    def payload_of(self, keys: dict[str, Any]) -> tuple[Any, bool]:
+    def payload_of(self, keys: dict[str, Any], node: Map, place: Place) -> tuple[Any, bool]:
         """The payload, from whichever key it stands under, and whether it is there."""
-        for key in ("payload_hex", "payload_base64"):
-            if keys[key] is not None:
-                return keys[key], True
-        return (None, False) if keys["payload"] is ... else (keys["payload"], True)
+        found = [entry for entry in node if entry.key.text in {"payload", "payload_hex", "payload_base64"}]
+        if not found:
+            return None, False
+        if len(found) > 1:
+            labels = (Label(found[0].key.span, "here is one"),)
+            message = "a message has one payload"
+            raise place.report.refuse(Diagnostic("wrong-value", message, found[1].key.span, labels=labels))
+        payload = keys[found[0].key.text]
+        try:
+            to_payload(payload)
+        except StepError as error:
+            span = found[0].value.span.first_line()
+            raise place.report.refuse(Diagnostic(error.code, error.message, span)) from None
+        return payload, True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

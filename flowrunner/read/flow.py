@@ -1,25 +1,27 @@
 """Turns the nodes of a flow file into checked flows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, has_errors, name_list, suggest
 from flowrunner.expressions import Kind, Scope
+from flowrunner.lines import Queue
 from flowrunner.options import Place, options_of
 from flowrunner.options.maps import read_what_can_be
 from flowrunner.options.nested import Handling
+from flowrunner.read.calls import Calls, Entries, Entry, Index, Library, NoIndex, entries_of
 from flowrunner.read.cases import Case
 from flowrunner.read.document import read_document
 from flowrunner.read.keys import FlowKeys
-from flowrunner.read.loops import find_loops, find_silence
+from flowrunner.read.loops import find_loops, find_silence, same_ids
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.settings import Settings
 from flowrunner.read.step_list import FlowContext
 from flowrunner.read.words import FLOW_WORDS
 from flowrunner.report import Refused, Report
-from flowrunner.sources import AtStart, Every, Subscribe
+from flowrunner.sources import AtStart, Cron, Every, Subscribe
 from flowrunner.sources import Source as Trigger
 from flowrunner.step import ANY_NAME, Check, Step
 from flowrunner.text import Source, Span
@@ -31,7 +33,8 @@ class Flow:
 
     `constants` are the `vars` of the settings and the flow; `env` is what it may read of the environment. `scope` is
     what is known before the first step, `errors_scope` inside of `on_error`, `scopes` before each step (by its id()).
-    `files` are those it refers to: tables, schemas, Python files.
+    `files` are those it refers to: tables, schemas, Python files. `calls` are the flows whose steps it takes, directly
+    and through others.
     """
 
     name: str
@@ -49,6 +52,24 @@ class Flow:
     errors_scope: Scope
     scopes: Mapping[int, Scope] = field(repr=False)
     files: tuple[Path, ...] = ()
+    queue: Queue = Queue()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFile:
+    """What a file holds: flows without an error, the names of all its flows, and all that is wrong with it.
+
+    `names` is None where nobody can know which flows are meant, as after a mistake in the syntax. `calls` are the flows
+    that those of the file call, also those with mistakes. `without_source` are flows that only others can run, each
+    with the mistake that this is if nobody does: see `never_called`.
+    """
+
+    flows: list[Flow]
+    names: frozenset[str] | None
+    diagnostics: list[Diagnostic]
+    calls: frozenset[str] = frozenset()
+    without_source: Mapping[str, Diagnostic] = field(default_factory=dict)
 
 
 def read_flows(
@@ -58,25 +79,65 @@ def read_flows(
 
     `name` is the flow's if the file is one flow; `folder` is where the files lie that it refers to.
     """
+    file = read_flow_file(source, name=name, folder=folder, settings=settings, steps=steps)
+    return file.flows, [*file.diagnostics, *never_called([file])]
+
+
+def never_called(files: Iterable[FlowFile]) -> list[Diagnostic]:
+    """The mistakes in flows without a source that no other flow calls; only all files together tell."""
+    files = list(files)
+    called = frozenset[str]().union(*(file.calls for file in files))
+    return [found for file in files for name, found in file.without_source.items() if name not in called]
+
+
+def read_flow_file(
+    source: Source,
+    *,
+    name: str,
+    folder: Path,
+    settings: Settings,
+    steps: Mapping[str, type[Step]],
+    read: Callable[[Path], bytes] = Path.read_bytes,
+    index: Index | None = None,
+) -> FlowFile:
+    """The same, with the names of all flows; `read` reads the files that the flows refer to.
+
+    `index` knows the files of the flows that they may call.
+    """
     report = Report()
     node, mistakes = read_document(source)
     report.extend(mistakes)
-    reader = FlowReader(source, folder, settings, steps, report)
+    library = Library(index or NoIndex(), read)
+    reader = FlowReader(source, folder, settings, steps, report, library)
     found = list(reader.flows_in(node, name)) if node is not None else reader.nothing(mistakes)
-    return [] if has_errors(mistakes) else found, report.diagnostics
+    is_spoilt = has_errors(mistakes)
+    names = frozenset(reader.names) if reader.names and not is_spoilt else None
+    calls, without_source = frozenset(reader.calls), {} if is_spoilt else reader.without_source
+    return FlowFile([] if is_spoilt else found, names, report.diagnostics, calls, without_source)
 
 
 class FlowReader:
     """Reads the flows of one file."""
 
     def __init__(
-        self, source: Source, folder: Path, settings: Settings, steps: Mapping[str, type[Step]], report: Report
+        self,
+        source: Source,
+        folder: Path,
+        settings: Settings,
+        steps: Mapping[str, type[Step]],
+        report: Report,
+        library: Library | None = None,
     ) -> None:
         self.source = source
         self.folder = folder
         self.settings = settings
         self.steps = steps
         self.report = report
+        self.library = library or Library()
+        self.entries: Entries = {}
+        self.names: list[str] = []
+        self.calls: set[str] = set()
+        self.without_source: dict[str, Diagnostic] = {}
 
     def nothing(self, mistakes: list[Diagnostic]) -> list[Flow]:
         """An empty file is a flow that somebody is about to write."""
@@ -96,6 +157,8 @@ class FlowReader:
                 "wrong-value", "a flow file must be a map", node.span.first_line(), label=what, helps=(help,)
             )
             return []
+        self.entries = entries_of(node, name, self.source, self.folder)
+        self.library.opened[self.source.name] = self.entries
         several = node.get("flows")
         if several is None:
             return [flow for flow in [self.flow(name, node)] if flow]
@@ -111,6 +174,7 @@ class FlowReader:
 
     def named(self, key: Scalar, node: Node) -> Flow | None:
         """One entry below `flows:`."""
+        self.names.append(key.text)
         if isinstance(node, Map):
             return self.flow(key.text, node)
         self.report.say("wrong-value", f"`{key.text}` must be a flow", key.span, label="a map with `steps` is missing")
@@ -119,44 +183,88 @@ class FlowReader:
     def flow(self, name: str, node: Map) -> Flow | None:
         """One flow; None if it holds an error."""
         report = Report()
+        self.names.append(name)
+        calls = Calls((name,), self.entries, self.library, self.called)
         try:
-            flow = self.checked(name, node, report)
+            flow = self.checked(name, node, report, calls)
         except Refused:
             flow = None
+        self.calls.update(calls.names)
         self.report.extend(report.diagnostics)
         return None if has_errors(report.diagnostics) else flow
 
-    def checked(self, name: str, node: Map, report: Report) -> Flow:
+    def called(self, entry: Entry, report: Report, calls: Calls) -> Flow:
+        """A flow that another one calls, as if it stood for itself."""
+        reader = FlowReader(entry.source, entry.folder, self.settings, self.steps, report, self.library)
+        return reader.checked(entry.name, entry.node, report, calls)
+
+    def checked(self, name: str, node: Map, report: Report, calls: Calls) -> Flow:
         """Read the keys, then check every step with what is known where it stands."""
-        context = FlowContext(report, self.folder, self.steps, self.settings.connections)
+        context = FlowContext(
+            report,
+            self.folder,
+            self.steps,
+            self.settings.connections,
+            self.settings.allow,
+            self.library.read,
+            calls,
+        )
         keys, is_refused = read_what_can_be(
             FlowKeys, node, Place(context), lambda key: explain_flow_key(key, self.steps)
         )
         steps: tuple[Step, ...] = keys["steps"] or ()
         sources = sources_of(keys)
         constants = {**self.settings.vars, **(keys["vars"] or {})}
-        scope, errors_scope = scopes_of(sources, constants, is_complete=not is_refused)
+        is_complete = not is_refused and bool(sources)  # what a flow gets that others call, only they know
+        scope, errors_scope = scopes_of(sources, constants, is_complete=is_complete)
         continues = keys["on_error"].how == "continue"
         check = Check(report, errors_scope, self.settings.env, constants, continues=continues)
         for source in sources:
             check_source(source, check)
         check.steps(steps, scope)
         check.steps(keys["on_error"].steps, errors_scope)
-        report.extend([*find_loops(sources, steps), *find_silence(sources, steps)])
-        if is_refused:
+        report.extend([*find_loops(sources, steps), *find_silence(sources, steps), *same_ids(steps)])
+        if is_refused or calls.is_broken:
             raise Refused
-        self.check_sources(name, node, sources, report)
-        rest = (constants, self.settings.env, scope, errors_scope, check.scopes, tuple(context.files))
-        flow_keys = (keys["on_error"], keys["enabled"], keys["tests"])
-        return Flow(name, self.source, node.span, keys["description"], sources, steps, *flow_keys, *rest)
+        if calls.chain == (name,):
+            self.check_sources(name, node, sources, keys["tests"], report)
+        return Flow(
+            name,
+            self.source,
+            node.span,
+            keys["description"],
+            sources,
+            steps,
+            keys["on_error"],
+            keys["enabled"],
+            keys["tests"],
+            constants,
+            self.settings.env,
+            scope,
+            errors_scope,
+            check.scopes,
+            (*context.files, *calls.files),
+            keys["queue"],
+            tuple(dict.fromkeys(calls.names)),
+        )
 
-    def check_sources(self, name: str, node: Map, sources: tuple[Trigger, ...], report: Report) -> None:
-        """A flow needs a source."""
+    def check_sources(
+        self, name: str, node: Map, sources: tuple[Trigger, ...], tests: tuple[Case, ...], report: Report
+    ) -> None:
+        """A flow needs a source, or others that call it. Raises Refused for one that cannot run by itself."""
         if sources or node.get("at_start"):
             return
-        help = "add `subscribe: some/topic`, `every: 5s` or `at_start: true`"
+        help = "add `subscribe: some/topic`, `every: 5s`, `cron: 0 7 * * *` or `at_start: true`"
         first = node.entries[0].key.span if node.entries else node.span.first_line()
-        report.say("missing-source", f"the flow `{name}` has no source: nothing runs it", first, helps=(help,))
+        if tests:
+            message, helps = "a flow without a source has no tests", ("put them into a flow that calls it",)
+            report.say("missing-source", message, tests[0].span.first_line(), label="nothing can come in", helps=helps)
+        message = f"the flow `{name}` has no source: nothing runs it"
+        self.without_source[name] = Diagnostic("missing-source", message, first, helps=(help, _CALL_HELP))
+        raise Refused
+
+
+_CALL_HELP = "or let another flow call it: `- call: NAME`"
 
 
 def check_source(source: Trigger, check: Check) -> None:
@@ -186,8 +294,9 @@ def explain_flow_key(key: Scalar, steps: Mapping[str, type[Step]]) -> Diagnostic
 def sources_of(keys: Mapping[str, Any]) -> tuple[Trigger, ...]:
     """The sources in a fixed order; a handler's last argument counts them."""
     every: Every | None = keys["every"]
+    cron: Cron | None = keys["cron"]
     at_start: AtStart | None = keys["at_start"]
-    return (*keys["subscribe"], *([every] if every else []), *([at_start] if at_start else []))
+    return (*keys["subscribe"], *(source for source in (every, cron, at_start) if source is not None))
 
 
 def scopes_of(sources: tuple[Trigger, ...], constants: Mapping[str, Any], *, is_complete: bool) -> tuple[Scope, Scope]:

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic
+from flowrunner.lines import Policy, Queue
 from flowrunner.options import (
     Bool,
     Choice,
     ConnectionName,
     Duration,
+    FixedQoS,
     Integer,
     Kind,
     OnError,
     Place,
-    QoS,
     Steps,
     Text,
     TopicFilter,
@@ -24,9 +25,10 @@ from flowrunner.options.maps import nothing_more, read_options
 from flowrunner.options.nested import Handling
 from flowrunner.options.texts import topic_diagnostic
 from flowrunner.read.cases import Case, TestCases
+from flowrunner.read.cron import CronTicks
 from flowrunner.read.nodes import List, Map, Node, Scalar, plain
 from flowrunner.report import Refused
-from flowrunner.sources import AtStart, Every, Retained, Subscribe
+from flowrunner.sources import AtStart, Cron, Every, Retained, Subscribe
 from flowrunner.topics import BadTopic, Filter, parse_filter, suspicions
 
 
@@ -35,7 +37,7 @@ class SubscribeKeys:
     """The keys of a subscription that is written as a map."""
 
     topic: Filter = option(TopicFilter(), "the topic filter")
-    qos: int = option(QoS(), "the highest quality of service to ask for", default=0)
+    qos: int = option(FixedQoS(), "the highest quality of service to ask for", default=0)
     retained: Retained = option(
         Choice(("all", "new", "only")),
         "what the broker kept from before: `all` takes it, `new` skips it, `only` takes nothing else",
@@ -187,6 +189,34 @@ class Constants(Kind[dict[str, Any]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueKeys:
+    """The keys of `queue`."""
+
+    size: int = option(Integer(1), "the most messages that wait before one step", default=Queue().size)
+    policy: Policy = option(
+        Choice(("drop_oldest", "drop_new", "block")),
+        "which message goes when there are more: the one that waits longest, or the one that comes; `block` keeps those"
+        " of QoS 1 and 2 all the same, until the broker waits for their acknowledgement",
+        default=Queue().policy,
+    )
+
+
+@dataclass(frozen=True)
+class Queues(Kind[Queue]):
+    """A map with `size` and `policy`."""
+
+    phrase: str = "a map with `size` and `policy`"
+
+    def schema(self) -> dict[str, Any]:
+        return {"$ref": "#/definitions/queue"}
+
+    def read(self, node: Node, place: Place) -> Queue:
+        if not isinstance(node, Map):
+            raise place.refuse(node, self.phrase, help="write `queue: {size: 1000, policy: drop_oldest}`")
+        return Queue(**read_options(QueueKeys, node, Place(place.context, "", "queue"), nothing_more))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowKeys:
     """The keys of a flow, in the order in which they are usually written."""
 
@@ -199,6 +229,9 @@ class FlowKeys:
     every: Every | None = option(
         Ticks(), "run the flow again and again; the payload is the number of the tick", default=None
     )
+    cron: Cron | None = option(
+        CronTicks(), "run the flow at certain times; the payload is the number of the tick", default=None
+    )
     at_start: AtStart | None = option(Start(), "run the flow once when it starts, and when it was edited", default=None)
     vars: dict[str, Any] = option(Constants(), "constants: names for the expressions of this flow", default=None)
     steps: tuple[Any, ...] = option(Steps(), "what happens to a message, one step after the other")
@@ -206,6 +239,9 @@ class FlowKeys:
         OnError(),
         "what happens to a message on which a step fails: `drop`, `continue`, a `publish`, or a list of steps",
         default=Handling("drop"),
+    )
+    queue: Queue = option(
+        Queues(), "how many messages may wait where a step such as `http` takes its time", default=Queue()
     )
     enabled: bool = option(Bool(), "`false` switches the flow off", default=True)
     tests: tuple[Case, ...] = option(

@@ -1,4 +1,4 @@
-"""Turns what a flow publishes and what it hears into warnings: endless loops, and filters that hear less than meant."""
+"""Turns a flow as a whole into what is wrong with it: endless loops, filters that hear too little, ids that clash."""
 
 import ast
 from collections.abc import Sequence
@@ -82,3 +82,16 @@ def _speaks_of_sys(step: Step) -> bool:
         if isinstance(found, ast.Constant)
     )
     return any(isinstance(value, str) and value.startswith("$") for value in constants)
+
+
+def same_ids(steps: Sequence[Step]) -> list[Diagnostic]:
+    """A diagnostic for every step whose `id` another one has: its state could not be told from the other's."""
+    known: dict[str, Step] = {}
+    found: list[Diagnostic] = []
+    for step in walk(steps):
+        if step.at.id and (first := known.setdefault(step.at.id, step)) is not step:
+            labels = (Label(first.at.key_span, "the first one"),)
+            message = f"two steps have the id `{step.at.id}`"
+            helps = ("choose another id",)
+            found.append(Diagnostic("duplicate-id", message, step.at.key_span, labels=labels, helps=helps))
+    return found

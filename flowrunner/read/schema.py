@@ -9,7 +9,8 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.options import OnError, Option, Text, main_option, options_of
 from flowrunner.options.computed import ExpressionKind
 from flowrunner.read.cases import CASE_KEYS, MESSAGE_KEYS
-from flowrunner.read.keys import EveryKeys, FlowKeys, SubscribeKeys
+from flowrunner.read.cron import CronKeys
+from flowrunner.read.keys import EveryKeys, FlowKeys, QueueKeys, SubscribeKeys
 from flowrunner.read.nodes import List, Map, Node, plain
 from flowrunner.step import Step
 
@@ -50,6 +51,8 @@ def definitions(steps: Mapping[str, type[Step]]) -> dict[str, Any]:
         "publish": value_schema(steps["publish"]),
         "subscription": object_schema(options_of(SubscribeKeys)),
         "every": object_schema(options_of(EveryKeys)),
+        "cron": object_schema(options_of(CronKeys)),
+        "queue": object_schema(options_of(QueueKeys)),
         "test": object_schema(options_of(CASE_KEYS)),
         "given": object_schema(options_of(MESSAGE_KEYS)),
         "expected": object_schema(options_of(MESSAGE_KEYS)),

@@ -1,14 +1,15 @@
 """Turns a list in YAML into steps, and what is no step into the word that was probably meant."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, Label, name_list, suggest
-from flowrunner.options import OnError, Place
+from flowrunner.options import Called, OnError, Place
 from flowrunner.options.computed import ExpressionKind
 from flowrunner.options.maps import nothing_more, read_short_or_long
 from flowrunner.options.texts import Text
+from flowrunner.read.calls import Calls
 from flowrunner.read.nodes import Entry, List, Map, Node, Scalar
 from flowrunner.read.words import FLOW_WORDS, example_of, our_word
 from flowrunner.read.yaml_mistakes import explain_map_for_text, explain_null
@@ -24,12 +25,22 @@ class FlowContext:
     """What the kinds of option need while a flow is read: where mistakes go, how steps and files are read."""
 
     def __init__(
-        self, report: Report, folder: Path, steps: Mapping[str, type[Step]], connections: Collection[str]
+        self,
+        report: Report,
+        folder: Path,
+        steps: Mapping[str, type[Step]],
+        connections: Collection[str],
+        allow: frozenset[str] | None = frozenset(),
+        read: Callable[[Path], bytes] = Path.read_bytes,
+        calls: Calls | None = None,
     ) -> None:
         self.report = report
         self.folder = folder
         self.connections = connections
+        self.allow = allow
         self.step_types = steps
+        self.read = read
+        self.calls = calls
         self.files: list[Path] = []
 
     def read_file(self, path: str, span: Span) -> bytes:
@@ -37,15 +48,22 @@ class FlowContext:
         found = self.folder / path
         self.files.append(found)
         try:
-            return found.read_bytes()
-        except OSError as error:
-            reason = "there is no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
+            return self.read(found)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = "there is no such file"
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                reason = (error.strerror or "").lower()
             near = suggest(
                 found.name, [other.name for other in found.parent.glob("*")] if found.parent.is_dir() else []
             )
             help = f"did you mean `{near}`?" if near else f"it is looked for beside the flow, as `{found}`"
             diagnostic = Diagnostic("missing-file", f"`{path}` cannot be read", span, reason, helps=(help,))
             raise self.report.refuse(diagnostic) from None
+
+    def read_called(self, name: Scalar) -> Called:
+        """See `flowrunner.options.Context.read_called`."""
+        assert self.calls is not None
+        return self.calls.open(name, self.report)
 
     def read_steps(self, node: Node, place: Place) -> tuple[Step, ...]:
         """See `flowrunner.options.Context.read_steps`; a step that holds a mistake becomes a `BrokenStep`."""
@@ -119,7 +137,7 @@ class FlowContext:
         message = f"there is no step `{word}`"
         if ours := our_word(word, self.step_types):
             help = f"flowrunner calls it `{ours}`: `{example_of(ours)}`"
-        elif value is None and " " in word and word.split()[0] in self.step_types:
+        elif value is None and word.partition(" ")[0] in self.step_types:
             first, _, rest = word.partition(" ")
             help = f"put a colon behind the step: `- {first}: {rest}`"
         elif near := suggest(word, self.step_types):

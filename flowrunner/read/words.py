@@ -80,6 +80,7 @@ STEP_WORDS = {
     "regex": ("extract",),
     "remap": ("map",),
     "request": ("http",),
+    "retries": ("retry",),
     "script": ("python", "map"),
     "select": ("pick", "filter"),
     "send": ("publish",),
@@ -116,4 +117,8 @@ _SHORTEST = {
     "switch": "- switch: [{when: payload > 1, steps: [...]}]",
     "split": "- split: payload",
     "decode": "- decode: utf-8",
+    "python": "- python: convert.py:celsius",
+    "http": "- http: https://example.com/${room}",
+    "exec": "- exec: [program, argument]",
+    "retry": "- retry: {steps: [...]}",
 }

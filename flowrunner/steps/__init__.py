@@ -16,7 +16,7 @@ def all_steps() -> Mapping[str, type[Step]]:
     for info in iter_modules(__path__):
         module = import_module(f"{__name__}.{info.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Step) and value.__module__ == module.__name__:
-                if not isabstract(value):
-                    found[value.KEY] = value
+            is_step = isinstance(value, type) and issubclass(value, Step) and not isabstract(value)
+            if is_step and value.__module__ == module.__name__:
+                found[value.KEY] = value
     return dict(sorted(found.items()))

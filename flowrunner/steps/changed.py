@@ -5,8 +5,9 @@ from typing import Any
 
 from flowrunner.code import Block, Host
 from flowrunner.expressions import Expression
-from flowrunner.memory import Memory
-from flowrunner.options import Duration, ExpressionKind, Number, option
+from flowrunner.memory import Memory, has_passed
+from flowrunner.options import Dynamic, DynamicDuration, ExpressionKind, Number, option
+from flowrunner.options.numbers import check_duration, check_number
 from flowrunner.remembering import RememberingStep, Worker
 
 
@@ -44,45 +45,56 @@ class Changed(RememberingStep):
     )
 
     value: Expression = option(ExpressionKind(), "what must have changed", main=True)
-    deadband: float = option(Number(0), "a number must differ by more than this", default=0)
-    max_age: float | None = option(Duration(), "pass also when the last one that passed is this old", default=None)
+    deadband: float | Expression = option(
+        Dynamic(Number(0), check_number), "a number must differ by more than this", default=0
+    )
+    max_age: float | Expression | None = option(
+        DynamicDuration(), "pass also when the last one that passed is this old", default=None
+    )
 
     def worker(self, host: Host, state: Memory[tuple[Any, float]]) -> "_Changes":
-        return _Changes(host, state, deadband=self.deadband, max_age=self.max_age)
+        return _Changes(host, state)
 
     def emit(self, to: Block) -> None:
         holes = {"WORKER": to.name(self.worker_name(to)), "KEY": self.key(to), "VALUE": to.value(self.value)}
-        to.run("if not WORKER.passes(KEY, VALUE):\n    return", **holes)
+        holes |= {"BAND": to.dynamic(self.deadband, check_number), "AGE": to.dynamic(self.max_age, check_duration)}
+        to.run("if not WORKER.passes(KEY, VALUE, BAND, AGE):\n    return", **holes)
 
 
 class _Changes(Worker):
     """Remembers the last value that passed, and when."""
 
-    def __init__(
-        self, host: Host, memory: Memory[tuple[Any, float]], *, deadband: float, max_age: float | None
-    ) -> None:
-        super().__init__(host)
+    def __init__(self, host: Host, memory: Memory[tuple[Any, float]]) -> None:
+        super().__init__(host, memory)
         self.memory = memory
-        self.deadband = deadband
-        self.max_age = max_age
 
-    def passes(self, key: Any, value: Any) -> bool:
+    def passes(self, key: Any, value: Any, deadband: float, max_age: float | None) -> bool:
         """Whether a message passes; if so, its value is remembered."""
         now = self.clock.time()
         known = self.memory.get(key)
-        if known is not None and not self.differs(known[0], value):
-            is_old = self.max_age is not None and now - known[1] >= self.max_age
+        if known is not None and not differs(known[0], value, deadband):
+            is_old = max_age is not None and has_passed(max_age, known[1], now)
             if not is_old:
                 return False
         self.memory.set(key, (value, now))
         return True
 
-    def differs(self, old: Any, new: Any) -> bool:
-        """Whether two values differ: numbers by more than the deadband, all others at all."""
-        if _is_number(old) and _is_number(new):
-            return abs(new - old) > self.deadband
+
+def differs(old: Any, new: Any, deadband: float) -> bool:
+    """Whether two values differ: numbers by more than the deadband, all others at all."""
+    if not (_is_number(old) and _is_number(new)):
         return type(old) is not type(new) or bool(old != new)
+    if _is_nan(old) or _is_nan(new):
+        return _is_nan(old) is not _is_nan(new)
+    return bool(abs(new - old) > deadband * (1 + _ROUNDING))
+
+
+_ROUNDING = 1e-9  # 20.6 - 20.1 is half a degree, whatever binary fractions make of it
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_nan(value: float) -> bool:
+    return value != value  # noqa: PLR0124 - NaN alone is not itself

@@ -18,6 +18,7 @@ from flowrunner.step import Step
 
 _TRUE = {"true", "on", "yes", "1", "1.0"}
 _FALSE = {"false", "off", "no", "0", "0.0"}
+_LONGEST = 24  # characters of a value that an error shows
 
 
 def to_int(value: Any) -> int:
@@ -51,6 +52,8 @@ def _number(text: str) -> float:
 
 def to_bool(value: Any) -> bool:
     """`true`, `on`, `yes`, 1 and their opposites, in any case."""
+    if not isinstance(value, str | int | float):
+        raise TypeError
     word = str(value).strip().lower()
     if word in _TRUE:
         return True
@@ -67,7 +70,7 @@ def to_text(value: Any) -> str:
 
 
 def to_time(value: Any) -> float:
-    """Seconds since 1970: from a number (milliseconds are recognised) or from an ISO 8601 text (UTC without an offset)."""
+    """Seconds since 1970, from a number (also of milliseconds) or from an ISO 8601 text (UTC without an offset)."""
     if isinstance(value, str):
         try:
             value = _number(value)
@@ -145,17 +148,17 @@ def convert_fields(payload: Any, fields: Conversions) -> Any:
         try:
             payload = set_field(payload, path, CONVERSIONS[kind](value))
         except (ValueError, TypeError, OverflowError):
-            name = ".".join(path)
-            shown = f'"{value[:40]}"' if isinstance(value, str) else str(value) if is_short(value) else name_kind(value)
-            message = f"`{name}` is {shown}, which is not {_WORDS[kind]}"
+            message = f"`{'.'.join(path)}` is {_shown(value)}, which is not {_WORDS[kind]}"
             help = "a decimal comma: the sender must write a point" if _has_comma(value) else ""
             raise StepError(message, code="not-convertible", help=help) from None
     return payload
 
 
-def is_short(value: Any) -> bool:
-    """Whether a value can be shown in a message."""
-    return isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**20)
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= _LONGEST else f'"{value[:_LONGEST]}…"'
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**_LONGEST
+    return str(value) if is_number else name_kind(value)
 
 
 def _has_comma(value: Any) -> bool:

@@ -1,11 +1,13 @@
 """Turns a burst into its last message: the step `debounce`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flowrunner.code import Host
-from flowrunner.memory import Deadlines, Held, Key, Memory
-from flowrunner.options import Duration, option
-from flowrunner.remembering import HoldingStep, Worker
+from flowrunner.expressions import Expression
+from flowrunner.memory import Held, Key, Memory
+from flowrunner.options import DynamicDuration, option
+from flowrunner.remembering import HoldingStep, KeyedWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +38,18 @@ class Debounce(HoldingStep):
         """,
     )
 
-    seconds: float = option(Duration(), "how long there must be silence", name="for", main=True)
-    max_wait: float | None = option(Duration(), "the longest time after the first message of a burst", default=None)
+    GIVEN = ("seconds", "max_wait")
+
+    seconds: float | Expression = option(DynamicDuration(), "how long there must be silence", name="for", main=True)
+    max_wait: float | Expression | None = option(
+        DynamicDuration(), "the longest time after the first message of a burst", default=None
+    )
+
+    def lasting(self) -> tuple[tuple[str, Any], ...]:
+        return (("for", self.seconds),)  # which every message starts anew, as it does the `ttl`
 
     def worker(self, host: Host, state: Memory["_Pending"]) -> "_Silence":
-        return _Silence(host, state, self.seconds, self.max_wait)
+        return _Silence(host, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +61,18 @@ class _Pending:
     due: float
 
 
-class _Silence(Worker):
+class _Silence(KeyedWorker):
     """Waits for silence, key by key."""
 
-    def __init__(self, host: Host, memory: Memory[_Pending], seconds: float, max_wait: float | None) -> None:
-        super().__init__(host)
-        self.memory = memory
-        self.seconds = seconds
-        self.max_wait = max_wait
-        self.deadlines = Deadlines(self.clock, self.release)
+    def due(self, value: _Pending) -> float:
+        return value.due
 
-    def start(self) -> None:
-        for key in self.memory:
-            if pending := self.memory.peek(key):
-                self.deadlines.set(key, pending.due)
-        self.deadlines.start()
-
-    def stop(self) -> None:
-        self.deadlines.stop()
-
-    def take(self, key: Key, held: Held) -> None:
-        now = self.clock.time()
+    def take(self, key: Key, held: Held, seconds: float, max_wait: float | None) -> None:
         self.deadlines.ring_due()  # silence may just be over, and the timer not yet served
+        now = self.clock.time()
         known = self.memory.get(key)
         since = now if known is None else known.since
-        due = now + self.seconds
-        if self.max_wait is not None:
-            due = min(due, since + self.max_wait)
+        due = now + seconds if max_wait is None else min(now + seconds, since + max_wait)
         self.memory.set(key, _Pending(held, since, due))
         self.deadlines.set(key, due)
 

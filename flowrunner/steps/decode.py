@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.code import Block
+from flowrunner.codecs import CODECS
 from flowrunner.errors import StepError
 from flowrunner.expressions import Scope
 from flowrunner.fields import name_kind
 from flowrunner.jsons import explain_json, loads
-from flowrunner.options import Choice, TextFormat, option
-from flowrunner.step import Step
+from flowrunner.options import Choice, option
+from flowrunner.options.formats import FORMATS, Delimiter, Header, PayloadFormat, check_csv, csv_options
+from flowrunner.step import Check, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,11 @@ class Decode(Step):
     What arrives over MQTT is bytes. `decode: utf-8` makes a text of them (any text encoding that Python knows will
     do), `decode: json` makes a map, list, text or number. Bytes that are not in that format are a step error; for
     texts `errors: replace` puts `�` in their place and `errors: ignore` leaves them out.
+
+    `csv` makes a list: a map for each line, whose names stand in the first one (`header: [a, b]` gives them,
+    `header: false` makes lists instead); cells are texts. `base64` and `hex` make bytes of a text, `gzip` and `zlib`
+    bytes of what is compressed (up to 16 MiB). `msgpack` and `cbor` need `pip install 'flowrunner[codecs]'`; their
+    times are seconds since 1970.
     """
 
     KEY = "decode"
@@ -47,20 +54,55 @@ class Decode(Step):
           - given: {topic: display, payload_hex: "32 31 b0 43"}
             expect: {topic: display/text, payload: 21°C}
         """,
+        """
+        subscribe: logger/upload
+        steps:
+          - decode: gzip
+          - decode: {format: csv, delimiter: ;}
+          - split: payload
+          - convert: {t: float}
+          - publish: rooms/${payload.room}
+        tests:
+          - given:
+              topic: logger/upload
+              payload_base64: H4sIAAAAAAAAAyvKz8+1LuFKLCnJTLY2stQz5UpOzclJLLK24AIA9hitQRsAAAA=
+            expect:
+              - {topic: rooms/attic, payload: {room: attic, t: 29.5}}
+              - {topic: rooms/cellar, payload: {room: cellar, t: 8}}
+        """,
     )
 
-    format: str = option(TextFormat(("json",)), "a text encoding such as `utf-8`, or `json`", main=True)
+    format: str = option(PayloadFormat(), f"a text encoding such as `utf-8`, or {', '.join(FORMATS)}", main=True)
     errors: str = option(
         Choice(("strict", "replace", "ignore")),
         "what happens to bytes that do not belong into a text",
         default="strict",
     )
+    delimiter: str | None = option(Delimiter(), "with `csv`: what stands between two cells, usually `,`", default=None)
+    header: bool | tuple[str, ...] | None = option(
+        Header(), "with `csv`: whether the first line holds the names, or the names; usually `true`", default=None
+    )
+
+    def check(self, scope: Scope, check: Check) -> Scope | None:
+        given = {"delimiter": self.delimiter, "header": self.header}
+        check_csv(check.report, self.format, given, self.at.key_span)
+        if self.errors != "strict" and self.format in FORMATS:
+            message = "`errors` goes with a text encoding, not with `" + self.format + "`"
+            check.report.say("wrong-value", message, self.at.key_span)
+        return Step.check(self, scope, check)
 
     def after(self, scope: Scope) -> Scope:
+        if self.format in CODECS:
+            return scope.with_(payload=CODECS[self.format].decoded)
         return scope.with_(payload="data" if self.format == "json" else "text")
 
     def emit(self, to: Block) -> None:
-        if self.format == "json":
+        if self.format == "csv":
+            options = to.constant(csv_options(self.delimiter, self.header))
+            to.run("payload = DECODE(payload, OPTIONS)", DECODE=to.helper(CODECS["csv"].decode), OPTIONS=options)
+        elif self.format in CODECS:
+            to.run("payload = DECODE(payload)", DECODE=to.helper(CODECS[self.format].decode))
+        elif self.format == "json":
             to.run("payload = LOADS(payload)", LOADS=to.helper(loads))
         elif self.errors == "strict":
             to.run("payload = payload.decode(ENCODING)", ENCODING=to.constant(self.format))
@@ -70,6 +112,8 @@ class Decode(Step):
 
     def explain(self, error: Exception, values: Mapping[str, Any]) -> StepError | None:
         payload = values.get("payload")
+        if isinstance(error, StepError):
+            return error
         if self.format == "json":
             return explain_json(error, payload)
         if isinstance(error, UnicodeDecodeError):

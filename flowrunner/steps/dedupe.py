@@ -1,11 +1,13 @@
 """Turns repetitions into one message: the step `dedupe`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flowrunner.code import Block, Host
 from flowrunner.expressions import Expression
-from flowrunner.memory import Memory, as_key
-from flowrunner.options import Duration, ExpressionKind, option
+from flowrunner.memory import Memory, as_key, has_passed
+from flowrunner.options import DynamicDuration, ExpressionKind, option
+from flowrunner.options.numbers import check_duration
 from flowrunner.remembering import RememberingStep, Worker
 
 
@@ -36,31 +38,36 @@ class Dedupe(RememberingStep):
     )
 
     key_of: Expression = option(ExpressionKind(), "what makes two messages the same", name="key", main=True)
-    within: float = option(Duration(), "for how long a repetition is dropped", default=3600.0)
+    within: float | Expression = option(DynamicDuration(), "for how long a repetition is dropped", default=3600.0)
+
+    def lasting(self) -> tuple[tuple[str, Any], ...]:
+        return (("within", self.within),)
 
     def worker(self, host: Host, state: Memory[float]) -> "_Seen":
-        return _Seen(host, state, self.within)
+        return _Seen(host, state, self.within if isinstance(self.within, float) else None)
 
     def emit(self, to: Block) -> None:
         own = to.expression("AS_KEY(VALUE)", AS_KEY=to.helper(as_key), VALUE=to.value(self.key_of))
         holes = {"WORKER": to.name(self.worker_name(to)), "BY": self.key(to), "OWN": own}
-        to.run("if not WORKER.passes((BY, OWN)):\n    return", **holes)
+        holes["WITHIN"] = to.dynamic(self.within, check_duration)
+        to.run("if not WORKER.passes((BY, OWN), WITHIN):\n    return", **holes)
 
 
 class _Seen(Worker):
     """Remembers when a message of each key passed last."""
 
-    def __init__(self, host: Host, memory: Memory[float], within: float) -> None:
-        super().__init__(host)
+    def __init__(self, host: Host, memory: Memory[float], longest: float | None) -> None:
+        super().__init__(host, memory)
         self.memory = memory
-        self.within = within
+        self.longest = longest  # None if it is computed: then nobody knows for how long a key is needed
 
-    def passes(self, key: object) -> bool:
+    def passes(self, key: object, within: float) -> bool:
         """Whether a message passes."""
         now = self.clock.time()
         known = self.memory.get(key)
-        if known is not None and now - known < self.within:
+        if known is not None and not has_passed(within, known, now):
             return False
-        self.memory.forget_old(now - self.within)
+        if self.longest is not None:
+            self.memory.forget_old(self.longest)
         self.memory.set(key, now)
         return True

@@ -1,25 +1,16 @@
 """Turns a message into the same one, later: the step `delay`."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from flowrunner.code import Block, Host, Segment
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression
 from flowrunner.memory import Deadlines, Held, Key
-from flowrunner.options import Duration, Dynamic, Integer, option
-from flowrunner.quantities import BadQuantity, parse_duration
+from flowrunner.options import DynamicDuration, Integer, option
+from flowrunner.options.numbers import check_duration
 from flowrunner.remembering import KeepingStep, Worker
 
 _MOST = 10_000
-
-
-def check_duration(value: Any) -> float:
-    """A computed duration: a text such as `5s`. Raises StepError for anything else."""
-    try:
-        return parse_duration(value if isinstance(value, str) else str(value))
-    except BadQuantity as bad:
-        raise StepError(f"a duration such as `5s` is wanted: {bad.message}", code="wrong-value", help=bad.help) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +35,7 @@ class Delay(KeepingStep):
         """,
     )
 
-    seconds: float | Expression = option(
-        Dynamic(Duration(), check_duration), "how long a message is held", name="for", main=True
-    )
+    seconds: float | Expression = option(DynamicDuration(), "how long a message is held", name="for", main=True)
     max_pending: int = option(Integer(1), "the most messages that are held", default=_MOST)
 
     def is_cut(self) -> bool:
@@ -73,13 +62,14 @@ class _Line:
 
     waiting: dict[int, tuple[Held, float]] = field(default_factory=dict)
     number: int = 0
+    owner: Worker | None = None
 
 
 class _Later(Worker):
     """Lets messages go when their time has come."""
 
     def __init__(self, host: Host, line: _Line, most: int) -> None:
-        super().__init__(host)
+        super().__init__(host, line)
         self.line = line
         self.most = most
         self.deadlines = Deadlines(self.clock, self.release)

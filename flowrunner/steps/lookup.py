@@ -12,7 +12,7 @@ from flowrunner.code import Block
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression, Scope
-from flowrunner.fields import name_kind, set_field
+from flowrunner.fields import few_names, name_kind, set_field
 from flowrunner.options import ExpressionKind, FieldPath, Kind, Place, ValueKind, option
 from flowrunner.read.document import plain, read_document
 from flowrunner.read.nodes import Map, Node
@@ -46,19 +46,22 @@ class _TableFile(Kind[Table]):
     phrase: str = "a file that ends in .csv, .json, .yaml or .yml"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"\.(csv|json|ya?ml)$"}
+        return {"type": "string", "pattern": r"\.([cC][sS][vV]|[jJ][sS][oO][nN]|[yY][aA]?[mM][lL])$"}
 
     def read(self, node: Node, place: Place) -> Table:
         scalar = place.scalar(node, self.phrase)
-        ending = scalar.text.rpartition(".")[2].lower()
-        if ending not in {"csv", "json", "yaml", "yml"}:
+        name, _, ending = scalar.text.lower().rpartition(".")
+        if not name or ending not in {"csv", "json", "yaml", "yml"}:
             raise place.refuse(node, self.phrase)
         content = place.context.read_file(scalar.text, node.span)
         try:
             return _parse_table(content.decode("utf-8-sig"), ending)
-        except ValueError as error:
-            message = f"the table `{scalar.text}` cannot be read"
-            raise place.report.refuse(Diagnostic("bad-table", message, node.span, str(error)[:100])) from None
+        except UnicodeDecodeError as error:
+            reason = f"it is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
+        except (ValueError, csv.Error) as error:
+            reason = str(error)[:100]
+        message = f"the table `{scalar.text}` cannot be read"
+        raise place.report.refuse(Diagnostic("bad-table", message, node.span, reason))
 
 
 def _parse_table(text: str, ending: str) -> Table:
@@ -78,16 +81,21 @@ def _parse_table(text: str, ending: str) -> Table:
 
 
 def _parse_csv(text: str) -> Table:
-    rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
-    if not rows:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    head = next((row for row in reader if row), None)
+    if head is None:
         raise ValueError("it is empty")
-    head, *body = rows
-    for number, row in enumerate(body, 2):
+    if len(head) < 2:
+        is_other = ";" in head[0] or "\t" in head[0]
+        raise ValueError("a comma must stand between two cells" if is_other else "it has one column, without values")
+    table: dict[str, Any] = {}
+    for row in filter(None, reader):
         if len(row) != len(head):
-            raise ValueError(f"row {number} has {len(row)} cells, the first has {len(head)}")
-    if len(head) == 2:
-        return {row[0]: row[1] for row in body}
-    return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in body}
+            raise ValueError(f"line {reader.line_num} has {len(row)} cells, the first has {len(head)}")
+        if row[0] in table:
+            raise ValueError(f"line {reader.line_num} has the key `{row[0][:_LONGEST_KEY]}` again")
+        table[row[0]] = row[1] if len(head) == 2 else dict(zip(head[1:], row[1:], strict=True))
+    return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +149,16 @@ class Lookup(Step):
         if self.default is None:
             found = to.expression("FIND(TABLE, KEY)", **holes)
         else:
-            found = to.expression("FIND(TABLE, KEY, DEFAULT)", DEFAULT=to.value(self.default), **holes)
+            holes |= {"MISSING": to.shared("missing", _MISSING), "DEFAULT": to.value(self.default)}
+            found = to.expression("DEFAULT if (_found := FIND(TABLE, KEY, MISSING)) is MISSING else _found", **holes)
         if self.into:
             holes = {"SET": to.helper(set_field), "PATH": to.constant(self.into), "FOUND": found}
             found = to.expression("SET(payload, PATH, FOUND)", **holes)
         to.run("payload = FOUND", FOUND=found)
 
 
-_NO_DEFAULT = object()
+_NO_DEFAULT, _MISSING = object(), object()
+_LONGEST_KEY = 40  # characters that an error shows
 
 
 def find(table: Table, key: Any, default: Any = _NO_DEFAULT) -> Any:
@@ -159,7 +169,8 @@ def find(table: Table, key: Any, default: Any = _NO_DEFAULT) -> Any:
         raise StepError(f"the key to look up is {name_kind(key)}, not a text or number", code="wrong-value")
     value = table.get(key, default)
     if value is _NO_DEFAULT:
-        near = suggest(key, table)
-        help = f"did you mean `{near}`?" if near else f"the table has {name_list(list(table))}"
-        raise StepError(f"the table has no key `{key[:60]}`", code="not-in-table", help=help)
+        names = few_names(table)
+        near = suggest(key, names) if len(key) <= _LONGEST_KEY else ""
+        help = f"did you mean `{near}`?" if near else f"the table has {name_list(names)}" if names else ""
+        raise StepError(f"the table has no key `{key[:_LONGEST_KEY]}`", code="not-in-table", help=help)
     return value

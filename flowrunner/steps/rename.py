@@ -22,7 +22,7 @@ class _Renames(Kind[Paths]):
     phrase: str = "a map `old: new`"
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}}
+        return {"type": "object", "minProperties": 1, "additionalProperties": FieldPath().schema()}
 
     def read(self, node: Node, place: Place) -> Paths:
         return tuple(

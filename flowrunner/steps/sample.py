@@ -1,12 +1,13 @@
 """Turns a stream into every nth message, or the latest once per time: the step `sample`."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.code import Block, Host, Segment
-from flowrunner.memory import Deadlines, Held, Key, Memory
+from flowrunner.memory import Held, Key, Memory
 from flowrunner.options import CountOrDuration, option
-from flowrunner.remembering import HoldingStep, Worker
+from flowrunner.remembering import HoldingStep, KeyedWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,11 @@ class Sample(HoldingStep):
 
     every: int | float = option(CountOrDuration(), "a number of messages, or a duration", main=True)
 
-    def shape(self) -> Any:
+    def shape(self) -> Hashable:
         return (HoldingStep.shape(self), self.is_cut())
+
+    def lasting(self) -> tuple[tuple[str, Any], ...]:
+        return (("every", self.every),)  # a number of messages is an int
 
     def is_cut(self) -> bool:
         return isinstance(self.every, float)
@@ -61,24 +65,15 @@ class Sample(HoldingStep):
             HoldingStep.emit_then(self, to, then)
 
 
-class _Sampler(Worker):
-    """Counts messages by key, or holds the latest of each."""
+class _Sampler(KeyedWorker):
+    """Counts messages by key, or holds the latest of each and knows when it is due."""
 
     def __init__(self, host: Host, memory: Memory[Any], every: float) -> None:
-        super().__init__(host)
-        self.memory = memory
+        super().__init__(host, memory)
         self.every = every
-        self.deadlines = Deadlines(self.clock, self.release)
 
-    def start(self) -> None:
-        if isinstance(self.every, float):
-            for key in self.memory:
-                _, due = self.memory.peek(key)
-                self.deadlines.set(key, due)
-            self.deadlines.start()
-
-    def stop(self) -> None:
-        self.deadlines.stop()
+    def due(self, value: Any) -> float | None:
+        return value[1] if isinstance(value, tuple) else None
 
     def passes(self, key: Key) -> bool:
         """Whether this message is an nth one."""

@@ -1,7 +1,6 @@
 """Turns a number of one range into one of another: the step `scale`."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,38 +72,37 @@ class Scale(Step):
     round: int | None = option(Integer(0, 15), "digits behind the point; 0 gives a whole number", default=None)
 
     def emit(self, to: Block) -> None:
-        factor = (self.target[1] - self.target[0]) / (self.source[1] - self.source[0])
         number = to.name("payload")
         if self.field:
             number = to.expression("GET(payload, PATH)", GET=to.helper(get_field), PATH=to.constant(self.field))
-        constants = [self.source[0], factor, self.target[0], *self.ends(), self.round]
-        holes = {f"C{i}": to.constant(value) for i, value in enumerate(constants)}
-        scaled = to.expression("SCALE(NUMBER, C0, C1, C2, C3, C4, C5)", SCALE=to.helper(scale), NUMBER=number, **holes)
+        options = (self.source, self.target, self.clamp, self.round)
+        holes = {f"C{index}": to.constant(value) for index, value in enumerate(options)}
+        scaled = to.expression("SCALE(NUMBER, C0, C1, C2, C3)", SCALE=to.helper(scale), NUMBER=number, **holes)
         if self.field:
             path = to.constant(self.field)
             scaled = to.expression("SET(payload, PATH, SCALED)", SET=to.helper(set_field), PATH=path, SCALED=scaled)
         to.run("payload = SCALED", SCALED=scaled)
 
-    def ends(self) -> tuple[float | None, float | None]:
-        """The bounds of what goes out, if there are any."""
-        return (min(self.target), max(self.target)) if self.clamp else (None, None)
 
-    def explain(self, error: Exception, values: Mapping[str, Any]) -> StepError | None:
-        return error if isinstance(error, StepError) else None
-
-
-def scale(
-    value: Any, low: float, factor: float, base: float, least: float | None, most: float | None, digits: int | None
-) -> float:
-    """A number on its new scale. Raises StepError for anything but a finite number."""
+def scale(value: Any, source: Range, target: Range, is_clamped: bool, digits: int | None) -> float:  # noqa: FBT001
+    """A number on its new scale. Raises StepError for anything but a finite number, and where none comes out."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         help = "put `- convert: {...: float}` before" if isinstance(value, str) else ""
         raise StepError(f"only a number can be scaled, this is {name_kind(value)}", code="not-a-number", help=help)
-    if not math.isfinite(value):
+    if value != value or value in (math.inf, -math.inf):  # noqa: PLR0124 - NaN alone is not itself
         raise StepError("only a finite number can be scaled", code="not-a-number")
-    scaled = (value - low) * factor + base
-    if least is not None and most is not None:
-        scaled = min(max(scaled, least), most)
-    if digits is None:
-        return scaled
-    return round(scaled, digits) if digits else round(scaled)
+    try:
+        scaled = (value - source[0]) * (target[1] - target[0]) / (source[1] - source[0]) + target[0]
+        if is_clamped:
+            scaled = min(max(scaled, min(target)), max(target))
+        if digits is None:
+            return _finite(scaled)
+        return round(_finite(scaled), digits) if digits else round(_finite(scaled))
+    except (OverflowError, ValueError):
+        raise StepError("the scaled number is too large", code="too-large") from None
+
+
+def _finite(number: float) -> float:
+    if math.isfinite(number):
+        return number
+    raise OverflowError

@@ -1,10 +1,11 @@
 """Turns values into fields of the payload: the step `set`."""
 
+import ast
 from dataclasses import dataclass
 
-from flowrunner.code import Block
+from flowrunner.code import Block, place
 from flowrunner.expressions import Scope
-from flowrunner.fields import check_map, set_field
+from flowrunner.fields import check_map, set_fields
 from flowrunner.options import FieldValues, option
 from flowrunner.step import Step
 from flowrunner.values import Value, value_kind
@@ -47,13 +48,7 @@ class Set(Step):
         if all(len(path) == 1 for path, _ in self.fields):
             changed = to.display(to.name("payload"), [(path[0], to.value(value)) for path, value in self.fields])
         else:
-            changed = to.name("payload")
-            for path, value in self.fields:
-                holes = {
-                    "SET": to.helper(set_field),
-                    "MAP": changed,
-                    "PATH": to.constant(path),
-                    "VALUE": to.value(value),
-                }
-                changed = to.expression("SET(MAP, PATH, VALUE)", **holes)
+            values = place(ast.List([to.value(value) for _, value in self.fields], ast.Load()), to.span)
+            holes = {"SET": to.helper(set_fields), "PATHS": to.constant(tuple(path for path, _ in self.fields))}
+            changed = to.expression("SET(payload, PATHS, VALUES)", VALUES=values, **holes)
         to.run("payload = CHANGED", CHANGED=changed)

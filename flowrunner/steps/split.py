@@ -15,8 +15,8 @@ from flowrunner.step import Check, Step
 class Split(Step):
     """Make one message of each item of a list; a map gives one message per value.
 
-    Afterwards `index` (from 0) and `count` are names; for a map `key` is one more only inside the value itself. An item
-    on which a later step fails does not concern the others. An empty list gives no message.
+    Afterwards `index` (from 0) and `count` are names. An item on which a later step fails does not concern the others.
+    An empty list gives no message.
     """
 
     KEY = "split"
@@ -70,8 +70,8 @@ class Split(Step):
             return
         each = to.inner()
         each.run_apart(then)
-        holes = {"ENUMERATE": to.helper(enumerate), "EACH": each.statements}
-        to.run("for index, payload in ENUMERATE(_items):\n    EACH", **holes)
+        source = "for index, payload in ENUMERATE(_items):\n    EACH"
+        to.run(source, ENUMERATE=to.helper(enumerate), EACH=each.statements)
 
 
 def list_items(value: Any) -> list[Any]:

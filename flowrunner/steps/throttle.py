@@ -1,13 +1,14 @@
 """Turns a fast stream into at most so many messages a time: the step `throttle`."""
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowrunner.code import Block, Host, Segment
-from flowrunner.memory import Deadlines, Held, Key, Memory
+from flowrunner.memory import Held, Key, Memory, has_passed
 from flowrunner.options import Choice, Frequency, option
-from flowrunner.remembering import HoldingStep, Worker
+from flowrunner.remembering import HoldingStep, KeyedWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,14 @@ class Throttle(HoldingStep):
     def is_cut(self) -> bool:
         return self.keep == "last"
 
+    def shape(self) -> Hashable:
+        return (HoldingStep.shape(self), self.keep)
+
+    def lasting(self) -> tuple[tuple[str, Any], ...]:
+        return (("rate", self.rate[1]),)
+
     def worker(self, host: Host, state: Memory["_Passed"]) -> "_Gate":
-        return _Gate(host, state, self.rate, is_holding=self.is_cut())
+        return _Gate(host, state, self.rate)
 
     def emit(self, to: Block) -> None:
         if self.is_cut():
@@ -77,46 +84,34 @@ class _Passed:
     held: Held | None = None
 
 
-class _Gate(Worker):
+class _Gate(KeyedWorker):
     """Counts what passes in any stretch of the time."""
 
-    def __init__(self, host: Host, memory: Memory[_Passed], rate: tuple[int, float], *, is_holding: bool) -> None:
-        super().__init__(host)
-        self.memory = memory
+    def __init__(self, host: Host, memory: Memory[_Passed], rate: tuple[int, float]) -> None:
+        super().__init__(host, memory)
         self.most, self.seconds = rate
-        self.deadlines = Deadlines(self.clock, self.release)
-        self.is_holding = is_holding
 
-    def start(self) -> None:
-        for key in self.memory:
-            passed = self.memory.peek(key)
-            if passed is not None and passed.held is not None and self.is_holding:
-                self.deadlines.set(key, self.next_time(passed))
-        self.deadlines.start()
-
-    def stop(self) -> None:
-        self.deadlines.stop()
+    def due(self, value: _Passed) -> float | None:
+        return None if value.held is None else self.next_time(value)
 
     def next_time(self, passed: _Passed) -> float:
-        """When the next message may pass."""
-        while len(passed.times) > self.most:  # the rate was higher before an edit
-            passed.times.popleft()
-        return passed.times[0] + self.seconds if len(passed.times) == self.most else self.clock.time()
+        """When the next message may pass; now, or in the past, if it may pass at once."""
+        now = self.clock.time()
+        while passed.times and (has_passed(self.seconds, passed.times[0], now) or len(passed.times) > self.most):
+            passed.times.popleft()  # there are more than the most where the rate was higher before an edit
+        return passed.times[0] + self.seconds if len(passed.times) == self.most else now
 
     def passes(self, key: Key) -> bool:
         """Whether a message may pass now; if so, it is counted."""
         passed = self.memory.get(key) or _Passed()
-        now = self.clock.time()
-        if self.next_time(passed) > now:
+        if self.next_time(passed) > self.clock.time():
             return False
-        self.count(key, passed, now)
+        self.count(key, passed)
         return True
 
-    def count(self, key: Key, passed: _Passed, now: float) -> None:
+    def count(self, key: Key, passed: _Passed) -> None:
         """Count a message that passes."""
-        if len(passed.times) == self.most:
-            passed.times.popleft()
-        passed.times.append(now)
+        passed.times.append(self.clock.time())
         self.memory.set(key, passed)
 
     def take(self, key: Key, held: Held) -> None:
@@ -127,14 +122,14 @@ class _Gate(Worker):
             self.memory.set(key, passed)
             self.deadlines.set(key, when)
             return
-        self.count(key, passed, self.clock.time())
+        self.count(key, passed)
         self.resume(held)
 
     def release(self, key: Key) -> None:
         """Let the message go that waited for its time."""
-        passed: Any = self.memory.get(key)
+        passed = self.memory.get(key)
         if passed is None or passed.held is None:
             return
         held, passed.held = passed.held, None
-        self.count(key, passed, self.clock.time())
+        self.count(key, passed)
         self.resume(held)

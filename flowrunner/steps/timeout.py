@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.code import ORIGIN, Block, Host, Segment
-from flowrunner.expressions import Scope
-from flowrunner.memory import Deadlines, Held, Key, Memory
-from flowrunner.options import Bool, Duration, ValueKind, option
-from flowrunner.remembering import HoldingStep, Worker
-from flowrunner.step import wider
+from flowrunner.expressions import Expression, Scope
+from flowrunner.memory import Held, Key, Memory
+from flowrunner.options import Bool, DynamicDuration, ValueKind, option
+from flowrunner.remembering import HoldingStep, KeyedWorker
+from flowrunner.step import Check, wider
 from flowrunner.values import Value, value_kind
 
 
@@ -37,9 +37,17 @@ class Timeout(HoldingStep):
         """,
     )
 
-    seconds: float = option(Duration(), "how long there must be silence", name="after")
+    GIVEN = ("seconds",)
+
+    seconds: float | Expression = option(DynamicDuration(), "how long there must be silence", name="after")
     payload: Value = option(ValueKind(), "the payload of the message that is emitted then")
     repeat: bool = option(Bool(), "emit again and again while it stays silent", default=False)
+
+    def check(self, scope: Scope, check: Check) -> Scope | None:
+        if self.by is None and isinstance(self.seconds, Expression):
+            message = "without `by` the time runs from the start, so `after` must be a fixed duration"
+            check.report.say("wrong-value", message, self.at.key_span, helps=("add `by:`, or write `after: 2m`",))
+        return HoldingStep.check(self, scope, check)
 
     def after(self, scope: Scope) -> Scope:
         return scope.with_(payload=wider([scope.names["payload"], value_kind(self.payload, scope)]))
@@ -55,50 +63,49 @@ class Timeout(HoldingStep):
             block.run("payload = VALUE", VALUE=block.value(self.payload))
             block.call(then)
 
-        self.emit_take(to, to.writer.segment(to, to.scope, write), to.name("_key"))
+        key, *given = (to.name(name) for name in self.locals())
+        self.emit_take(to, to.writer.segment(to, to.scope, write), key, *given)
         to.call(then)
 
 
 @dataclass(slots=True)
 class _Last:
-    """The last message of a key, and until when the next one must come."""
+    """The last message of a key, how long the next one may take, and until when it must come."""
 
     held: Held
-    due: float
+    seconds: float
+    due: float | None
 
 
-class _Watchdog(Worker):
+class _Watchdog(KeyedWorker):
     """Waits for silence, key by key."""
 
     def __init__(self, host: Host, memory: Memory[_Last], step: Timeout) -> None:
-        super().__init__(host)
-        self.memory = memory
-        self.step = step
-        self.deadlines = Deadlines(self.clock, self.release)
+        super().__init__(host, memory)
+        self.repeat = step.repeat
+        self.own_seconds = step.seconds if step.by is None and isinstance(step.seconds, float) else None
 
     def start(self) -> None:
-        if self.step.by is None and not len(self.memory):
-            self.memory.set("", _Last(_Nobody(), self.clock.time() + self.step.seconds))
-        for key in self.memory:
-            if last := self.memory.peek(key):
-                self.deadlines.set(key, last.due)
-        self.deadlines.start()
+        if self.own_seconds is not None and self.memory.get("") is None:
+            self.take("", _Nobody(f"timeout/{self.flow}"), self.own_seconds)
+        super().start()
 
-    def stop(self) -> None:
-        self.deadlines.stop()
+    def due(self, value: _Last) -> float | None:
+        return value.due
 
-    def take(self, key: Key, held: Held) -> None:
-        due = self.clock.time() + self.step.seconds
-        self.memory.set(key, _Last(held, due))
+    def take(self, key: Key, held: Held, seconds: float) -> None:
+        # what is due and was not served yet stays silent: the message may have been here in time, and waited its turn
+        due = self.clock.time() + seconds
+        self.memory.set(key, _Last(held, seconds, due))
         self.deadlines.set(key, due)
 
     def release(self, key: Key) -> None:
         """Tell that no message came."""
-        last = self.memory.peek(key)
+        last = self.memory.get(key)
         if last is None:
             return
-        last.due = self.clock.time() + self.step.seconds if self.step.repeat else float("inf")
-        if self.step.repeat:
+        last.due = self.clock.time() + last.seconds if self.repeat else None
+        if last.due is not None:
             self.deadlines.set(key, last.due)
         self.resume(last.held)
 
@@ -106,8 +113,8 @@ class _Watchdog(Worker):
 class _Nobody(dict[str, Any]):
     """What a message would be, had one come: a topic of its own, and nothing in it."""
 
-    def __init__(self) -> None:
-        super().__init__(topic="timeout", payload=None, qos=0, retain=False, properties={})
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic=topic, payload=None, qos=0, retain=False, properties={})
         self["_origin"] = tuple(self[name] for name in ORIGIN)
 
     def __missing__(self, name: str) -> None:

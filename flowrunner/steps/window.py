@@ -2,14 +2,15 @@
 
 import math
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowrunner.code import Host
-from flowrunner.expressions import Scope
-from flowrunner.memory import Deadlines, Held, Key, Memory
-from flowrunner.options import Duration, Integer, option
-from flowrunner.remembering import HoldingStep, Worker
+from flowrunner.expressions import Expression, Scope
+from flowrunner.memory import TOLERANCE, Held, Key, Memory
+from flowrunner.options import DynamicDuration, Integer, option
+from flowrunner.remembering import HoldingStep, KeyedWorker
 from flowrunner.step import Check
 
 _MOST_ITEMS = 10_000
@@ -19,9 +20,9 @@ _MOST_ITEMS = 10_000
 class Window(HoldingStep):
     """Collect messages; the payload becomes the list of their payloads, topic and names are those of the last one.
 
-    `every: 1m` emits at every full minute (multiples of the time since 1970), with `last: 5m` what came in the last five
-    minutes. `count: 10` emits ten at a time; `gap: 30s` emits when for so long none came. An empty window emits nothing.
-    A message that comes exactly at the end belongs to the next window.
+    `every: 1m` emits at every full minute (multiples of the time since 1970), with `last: 5m` what came in the last
+    five minutes. `count: 10` emits ten at a time; `gap: 30s` emits when for so long none came. An empty window emits
+    nothing. A message that comes exactly at the end belongs to the next window.
     """
 
     KEY = "window"
@@ -49,11 +50,19 @@ class Window(HoldingStep):
         """,
     )
 
-    every: float | None = option(Duration(), "emit at every multiple of this time since 1970", default=None)
-    last: float | None = option(Duration(), "with `every`: what came in this last time, again and again", default=None)
+    GIVEN = ("every", "last", "gap")
+
+    every: float | Expression | None = option(
+        DynamicDuration(), "emit at every multiple of this time since 1970", default=None
+    )
+    last: float | Expression | None = option(
+        DynamicDuration(), "with `every`: what came in this last time, again and again", default=None
+    )
     count: int | None = option(Integer(1), "emit so many at a time", default=None)
-    gap: float | None = option(Duration(), "emit when for so long no message came", default=None)
-    max_items: int = option(Integer(1), "the most messages of a window; the oldest goes", default=_MOST_ITEMS)
+    gap: float | Expression | None = option(DynamicDuration(), "emit when for so long no message came", default=None)
+    max_items: int = option(
+        Integer(1), "the most messages of a window that ends by time; the oldest goes", default=_MOST_ITEMS
+    )
 
     def check(self, scope: Scope, check: Check) -> Scope | None:
         given = [name for name in ("every", "count", "gap") if getattr(self, name) is not None]
@@ -62,14 +71,14 @@ class Window(HoldingStep):
             check.report.say("missing-key", "`window` needs one of `every`, `count` and `gap`", span)
         elif self.last is not None and self.every is None:
             check.report.say("missing-key", "`last` of `window` needs `every`: when to emit", span)
-        for part in self.parts():
-            check.part(part, scope)
-        return self.after(scope)
+        elif 0 in (self.every, self.last, self.gap):
+            check.report.say("wrong-value", "the time of a `window` must be longer than nothing", span)
+        return HoldingStep.check(self, scope, check)
 
     def after(self, scope: Scope) -> Scope:
         return scope.with_(payload="data" if scope.names["payload"] in {"text", "data"} else "any")
 
-    def shape(self) -> Any:
+    def shape(self) -> Hashable:
         kinds = (self.every is None, self.last is None, self.count is None, self.gap is None)
         return (HoldingStep.shape(self), kinds)
 
@@ -79,79 +88,76 @@ class Window(HoldingStep):
 
 @dataclass(slots=True)
 class _Open:
-    """A window: when each message came and its payload, the last message, and when it ends."""
+    """A window: when each message came and its payload, the last message, when it ends, and how far it looks back."""
 
     items: deque[tuple[float, Any]] = field(default_factory=deque)
     held: Held = field(default_factory=dict)
     due: float | None = None
+    every: float | None = None
+    last: float | None = None
 
 
-class _Windows(Worker):
+class _Windows(KeyedWorker):
     """Collects messages by key."""
 
     def __init__(self, host: Host, memory: Memory[_Open], step: Window) -> None:
-        super().__init__(host)
-        self.memory = memory
-        self.step = step
-        self.deadlines = Deadlines(self.clock, self.close)
+        super().__init__(host, memory)
+        self.count = step.count
+        self.most = step.max_items if step.count is None else step.count
 
-    def start(self) -> None:
-        for key in self.memory:
-            window = self.memory.peek(key)
-            if window is not None and window.due is not None:
-                self.deadlines.set(key, window.due)
-        self.deadlines.start()
+    def due(self, value: _Open) -> float | None:
+        return value.due
 
-    def stop(self) -> None:
-        self.deadlines.stop()
-
-    def take(self, key: Key, held: Held) -> None:
+    def take(self, key: Key, held: Held, every: float | None, last: float | None, gap: float | None) -> None:
         self.deadlines.ring_due()  # a window may just have ended, and the timer not yet been served
         now = self.clock.time()
-        window = self.memory.get(key) or _Open()
+        window: _Open = self.memory.get(key) or _Open()
         window.items.append((now, held["payload"]))
-        window.held = held
-        if len(window.items) > self.step.max_items:
+        window.held, window.every, window.last = held, every, last
+        if len(window.items) > self.most:
             window.items.popleft()
             self.memory.evicted += 1
         self.memory.set(key, window)
-        if self.step.count is not None:
-            if len(window.items) >= self.step.count:
-                self.close(key)
-        elif window.due is None or self.step.gap is not None:
-            self.arm(key, window)
+        if self.count is not None:
+            if len(window.items) >= self.count:
+                self.release(key)
+        elif gap is not None:
+            self.arm(key, window, gap)
+        elif window.due is None:
+            self.arm(key, window, self.until_boundary(window))
 
-    def arm(self, key: Key, window: _Open) -> None:
+    def arm(self, key: Key, window: _Open, seconds: float) -> None:
         """Set the time at which a window ends."""
-        window.due = self.clock.time() + (self.step.gap or self.until_boundary())
+        window.due = self.clock.time() + seconds
         self.deadlines.set(key, window.due)
 
-    def until_boundary(self) -> float:
+    def until_boundary(self, window: _Open) -> float:
         """Seconds until the next multiple of `every` since 1970."""
-        every, now = self.step.every or 0.0, self.clock.now()
-        return (math.floor(now / every) + 1) * every - now
+        every, now = window.every or 1.0, self.clock.now()
+        boundary = (math.floor((now + TOLERANCE) / every) + 1) * every
+        return round(boundary - now, 6)  # a float counts seconds since 1970 to some tenths of a microsecond
 
-    def close(self, key: Key) -> None:
+    def release(self, key: Key) -> None:
         """End a window: emit what is in it."""
-        window = self.memory.peek(key)
+        window = self.memory.get(key)
         if window is None:
             return
         window.due = None
-        if self.step.last is not None:
-            self.slide(key, window, self.step.last)
-            return
-        self.memory.pop(key)
-        self.emit(window)
+        if window.last is not None:
+            self.slide(key, window, window.last)
+        else:
+            self.memory.pop(key)
+            self.emit(window)
 
     def slide(self, key: Key, window: _Open, last: float) -> None:
         """Emit what came in the last time, and keep it for the next end."""
-        since = self.clock.time() - last
-        while window.items and window.items[0][0] < since:
+        now = self.clock.time()
+        while window.items and now - window.items[0][0] > last + TOLERANCE:
             window.items.popleft()
         if not window.items:
             self.memory.pop(key)
             return
-        self.arm(key, window)
+        self.arm(key, window, self.until_boundary(window))
         self.emit(window)
 
     def emit(self, window: _Open) -> None:

@@ -1,0 +1,1 @@
+"""Turns what steps want of the world outside into calls of its programs, functions and servers."""

@@ -1,0 +1,233 @@
+"""Turns flow files that change into the versions of flows that shall run: what is broken stays as it was."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic
+
+from flowrunner.diagnostics import Diagnostic, has_errors
+from flowrunner.errors import FlowError
+from flowrunner.read.contents import Contents, Places, Program, Version
+from flowrunner.read.digests import Digest, Look
+from flowrunner.read.document import read_bytes
+from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
+from flowrunner.read.index import NameIndex
+from flowrunner.read.load import SETTINGS_FILE, find_names, same_name, shown_name, unreadable
+from flowrunner.read.settings import Settings
+from flowrunner.read.settings_file import SettingsFile, is_concerned
+from flowrunner.step import Step
+
+_NEVER_READ = b"never read"
+
+
+@dataclass(slots=True)
+class _File(Generic[Program]):
+    """A flow file: its text, what its flows refer to (the digest of each file as it was read), and what came of it."""
+
+    digest: Digest = _NEVER_READ
+    text: str = ""
+    references: dict[Path, Digest] = field(default_factory=dict)
+    found: FlowFile = FlowFile([], None, [])
+    versions: dict[str, Version[Program]] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of its flows, whether they run or not."""
+        return frozenset(self.versions).union(self.found.names or ())
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it holds an error, or depends on one in another file."""
+        missing = self.names - self.found.without_source.keys() - self.versions.keys()
+        return bool(missing) or has_errors(self.diagnostics)
+
+
+class Library(Generic[Program]):
+    """The flow files of paths, and the last good version of each flow.
+
+    `compile` makes of a flow what runs, or raises FlowError. `refresh` reads and compiles again what changed, and only
+    that; on any mistake the old version stays. The other parameters are those of `flowrunner.read.load.load`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        compile: Callable[[Flow], Program],
+        *,
+        steps: Mapping[str, type[Step]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        url: str | None = None,
+        allow: frozenset[str] | None = frozenset(),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._paths = tuple(paths)
+        self._folders = tuple(path for path in self._paths if path.is_dir())
+        self._compile = compile
+        self._steps = _all_steps() if steps is None else steps
+        self._allow = allow
+        self._now = now
+        self._look = Look()
+        self._settings = SettingsFile(self._paths, os.environ if environment is None else environment, url)
+        self._known: dict[str, Path] = {}
+        self._files: dict[Path, _File[Program]] = {}
+        self._index = NameIndex(lambda: self._files, self._look)
+        self.contents: Contents[Program] = Contents()
+
+    def refresh(self, touched: Collection[Path] = ()) -> Contents[Program]:
+        """Look at all files, and read those that changed. Raises nothing that a file could be the reason for.
+
+        Whether a file changed is seen from its size and times; of those in `touched` the content is compared.
+        """
+        for _ in self.refreshing(touched):
+            pass
+        return self.contents
+
+    def refreshing(self, touched: Collection[Path] = ()) -> Iterator[None]:
+        """The same in small pieces, so that others get their turn in between; `contents` is new afterwards."""
+        self._look.begin(touched)
+        self._settings.refresh(self._look)
+        found = self._find()
+        broken = {path for path, file in self._files.items() if file.is_broken}
+        edited = [path for path in self._files if path not in found]
+        names = {name for path in edited for name in self._files[path].names}
+        self._files = {path: self._files.get(path) or _File() for path in found}
+        self._index.forget()
+        yield
+        changed = [path for path, file in self._files.items() if self._is_edited(path, file)]
+        edited += changed
+        waiting = list(dict.fromkeys([*changed, *(path for path in self._files if self._is_old(path))]))
+        read: list[Path] = []
+        while waiting := waiting or self._callers(read, names):
+            for path in waiting:
+                yield
+                names |= self._files[path].names
+                self._read(path)
+                names |= self._files[path].names
+            read += waiting
+            waiting = []
+        yield
+        mended = [path for path in self._files if path in broken and not self._files[path].is_broken]
+        self.contents = self._assemble(edited, read, mended)
+        self._look.forget(self.contents.places.files)
+
+    def _find(self) -> dict[Path, None]:
+        """All flow files there are; a path that is gone has none."""
+        names = (name for path in self._paths if path.exists() for name in find_names(path))
+        self._known = {name: self._known.get(name) or Path(name) for name in names}
+        return dict.fromkeys(self._known.values())
+
+    def _is_edited(self, path: Path, file: _File[Program]) -> bool:
+        return file.digest == _NEVER_READ or self._look.digest(path) != file.digest
+
+    def _is_old(self, path: Path) -> bool:
+        """Whether something changed that a file depends on."""
+        file = self._files[path]
+        if any(self._look.digest(other) != digest for other, digest in file.references.items()):
+            return True
+        words = self._settings.words
+        return bool(words) and (file.is_broken or is_concerned(file.text, words))
+
+    def _read(self, path: Path) -> None:
+        """Read and compile one file, and keep of its old versions what cannot be replaced."""
+        file, name = self._files[path], shown_name(path)
+        file.references = {}
+        try:
+            source, mistakes = read_bytes(name, self._look.read(path))
+        except OSError as error:
+            source, mistakes = None, [unreadable(name, error)]
+        file.digest = self._look.digest(path)
+        file.text = source.text if source else ""
+        file.found = FlowFile([], None, [])
+        if source:
+            read = self._look.recorder(file.references)
+            file.found = read_flow_file(
+                source,
+                name=path.stem,
+                folder=path.parent,
+                settings=self._allowed(),
+                steps=self._steps,
+                read=read,
+                index=self._index,
+            )
+        self._replace(file, path, mistakes)
+
+    def _allowed(self) -> Settings:
+        return replace(self._settings.settings, allow=self._allow)
+
+    def _replace(self, file: _File[Program], path: Path, mistakes: Sequence[Diagnostic]) -> None:
+        """Put new versions in the place of the old ones."""
+        found = file.found
+        diagnostics = [*mistakes, *found.diagnostics]
+        good: dict[str, Version[Program]] = {}
+        for flow in found.flows:
+            try:
+                good[flow.name] = Version(flow, self._compile(flow), path, self._now())
+            except FlowError as error:
+                diagnostics += error.diagnostics
+        old = {name: version for name, version in file.versions.items() if name not in good}
+        names = frozenset(old) if found.names is None else found.names
+        # one that is gone beside a new one with mistakes may be the same under another name
+        is_clear = names <= {*good, *old, *found.without_source}
+        stale = {name: replace(old[name], is_stale=True) for name in old if name in names or not is_clear}
+        file.versions = {**good, **stale}
+        file.diagnostics = tuple(diagnostics)
+
+    def _callers(self, read: Collection[Path], names: Collection[str]) -> list[Path]:
+        """Files with flows that call one of these, without those that were read again already."""
+        done = set(read)
+        callers = [path for path, file in self._files.items() if not file.found.calls.isdisjoint(names)]
+        return [path for path in callers if path not in done]
+
+    def _drop_what_is_only_called(self) -> None:
+        """End the old versions of flows that have no source any more, and that others call."""
+        called = frozenset[str]().union(*(file.found.calls for file in self._files.values()))
+        for file in self._files.values():
+            for name in file.found.without_source:
+                if name in called:
+                    file.versions.pop(name, None)
+
+    def _assemble(self, edited: Sequence[Path], read: Sequence[Path], mended: Sequence[Path]) -> Contents[Program]:
+        """Put together what shall run. Of two flows with one name the one stays that was there before."""
+        before = self.contents
+        self._drop_what_is_only_called()
+        without = never_called(file.found for file in self._files.values())
+        owners = {name: version.file for name, version in before.versions.items()}
+        everything = [version for file in self._files.values() for version in file.versions.values()]
+        versions: dict[str, Version[Program]] = {}
+        for version in everything:
+            name = version.flow.name
+            if name not in versions or owners.get(name) == version.file:
+                versions[name] = version
+        chosen = [(version.flow, versions[version.flow.name].flow) for version in everything]
+        same = [same_name(flow, other) for flow, other in chosen if flow is not other]
+        own = [diagnostic for file in self._files.values() for diagnostic in file.diagnostics]
+        diagnostics = tuple(dict.fromkeys([*self._settings.diagnostics, *own, *without, *same]))
+        known = set(before.diagnostics)
+        return Contents(
+            versions,
+            self._allowed(),
+            diagnostics,
+            tuple(diagnostic for diagnostic in diagnostics if diagnostic not in known),
+            tuple(edited),
+            tuple(read),
+            tuple(mended),
+            self._settings.reconnect,
+            self._places(),
+        )
+
+    def _places(self) -> Places:
+        """What to keep an eye on from now on."""
+        beside = {path if path in self._folders else path.parent for path in self._paths}
+        files = {*self._files, *self._paths, *(folder / SETTINGS_FILE for folder in beside), *self._settings.references}
+        for file in self._files.values():
+            files.update(file.references)
+        return Places(self._folders, frozenset(files.difference(self._folders)))
+
+
+def _all_steps() -> Mapping[str, type[Step]]:
+    from flowrunner.steps import all_steps
+
+    return all_steps()
