@@ -12,8 +12,8 @@ from flowrunner.run import refusals
 from flowrunner.run.backoff import Backoff
 from flowrunner.run.client import Client
 from flowrunner.run.link import Link, Terms
+from flowrunner.run.links import make_link
 from flowrunner.run.network import Ending, Network
-from flowrunner.run.plain import PlainLink
 from flowrunner.run.refusals import Refused
 from flowrunner.run.router import Failed, Router
 from flowrunner.run.subscriptions import Subscriptions
@@ -68,7 +68,7 @@ class Connection:
         self.settings = settings
         self.client_id = settings.client_id or client_id
         self.router = Router(failed)
-        self.link: Link = PlainLink(self.router.deliver, self._not_published)
+        self.link: Link = make_link(self.router, self._not_published)
         self.subscriptions = Subscriptions(self.router, self._not_subscribed, is_kept=settings.keep is not None)
         self.terms: Terms | None = None
         self._listener = listener

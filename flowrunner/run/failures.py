@@ -49,10 +49,10 @@ class Failures:
             else:
                 self._report.frame(diagnostic, event="failed", flow=flow.name)
 
-    def tell(self, event: str, text: str, *, alike: object) -> None:
+    def tell(self, event: str, text: str, *, alike: object, level: str = "error") -> None:
         """Report trouble that has no place in a file; what is `alike` is folded in the same way."""
         if self._is_first((event, alike), ""):
-            self._report.say(event, text, level="error")
+            self._report.say(event, text, level=level)
 
     def stop(self) -> None:
         """Say what was counted and not yet said."""

@@ -9,8 +9,10 @@ from flowrunner.lines import Waits
 from flowrunner.message import Message
 from flowrunner.run.failures import Failures
 from flowrunner.run.live import LiveFlow
+from flowrunner.run.state_file import KeptStores
 from flowrunner.run.traffic import Traffic
 from flowrunner.run.work import Work
+from flowrunner.stores import Store
 
 #: Reasons of `stop` that are told apart: a reason may hold `${}`.
 MOST_REASONS = 1_000
@@ -47,9 +49,12 @@ class FlowHost:
         failures: Failures,
         traffic: Traffic,
         work: Work,
+        stores: KeptStores,
     ) -> None:
         self._flow = flow
         self._work = work
+        self._stores = stores
+        self._lost: dict[str, int] = {}  # by place, since the queue there was full
         self._publisher = publisher
         self._failures = failures
         self._traffic = traffic
@@ -71,6 +76,13 @@ class FlowHost:
         self._flow.states[name] = (shape, state)
         return state
 
+    def store(self, name: str, *, is_shared: bool, is_kept: bool, max_keys: int | None) -> Store:
+        """The named values of a `state` step. Raises FlowrunnerError where they cannot be kept."""
+        flow = "" if is_shared else self._flow.name
+        store = self._stores.use(flow, name, user=self, is_kept=is_kept, max_keys=max_keys)
+        self.on_turn(lambda: None, lambda: store.release(self))
+        return store
+
     def on_turn(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         """Have `start` called when this version of the flow takes over, and `stop` when it hands over or ends."""
         self._flow.turns.append((start, stop))
@@ -91,12 +103,15 @@ class FlowHost:
     def queue_dropped(self, flow: str, place: str) -> None:
         """Count a message that was dropped because too many waited."""
         self._flow.dropped += 1
-        before = f" before `{place}`" if place else ""
-        words = f"`{flow}` drops messages: too many wait{before}"
+        self._lost[place] = self._lost.get(place, 0) + 1
+        words = f"`{flow}` drops messages: too many wait{_before(place)}"
         self._failures.tell("queue-full", words, alike=(flow, place))
 
     def queue_drained(self, flow: str, place: str) -> None:
         """There is room again where messages were dropped."""
+        lost = self._lost.pop(place, 0)
+        words = f"`{flow}` has room again{_before(place)}; messages dropped meanwhile: {lost}"
+        self._failures.tell("queue-drained", words, alike=("drained", flow, place), level="info")
 
     def log(self, flow: str, level: str, text: str) -> None:
         """Show a line of a `log` step."""
@@ -115,3 +130,7 @@ class FlowHost:
         stopped = self._flow.stopped
         if reason in stopped or len(stopped) < MOST_REASONS:
             stopped[reason] = stopped.get(reason, 0) + 1
+
+
+def _before(place: str) -> str:
+    return f" before `{place}`" if place else ""

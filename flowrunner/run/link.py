@@ -66,6 +66,23 @@ class Terms:
     has_shared: bool = True
 
 
+class Trouble(Protocol):
+    """Is told of a publish that was lost: topic, and why in words."""
+
+    def __call__(self, topic: str, reason: str, /) -> None:
+        """Report it; never raise."""
+
+
+class Hold(Protocol):
+    """What holds back the acknowledgement of a delivery."""
+
+    def hold(self) -> None:
+        """Hold it back until `release` is called once more."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
 class Link(Protocol):
     """The traffic of one connection, over all the network connections that it needs in its life.
 
@@ -74,10 +91,20 @@ class Link(Protocol):
     """
 
     watch: Watch | None
-    published: int
-    """Publishes so far."""
-    dropped: int
-    """Publishes at QoS 0 that nobody was there to take."""
+    wake: Callable[[], object]
+    """Is called when there is something to write, unless it is in `read` or paho says so itself."""
+
+    @property
+    def published(self) -> int:
+        """Publishes so far."""
+
+    @property
+    def dropped(self) -> int:
+        """Publishes at QoS 0 that nobody was there to take."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for what comes of reading on; else the network must take something first."""
 
     @property
     def pending(self) -> int:
@@ -103,8 +130,8 @@ class Link(Protocol):
     def release(self) -> None:
         """Send what waits, now that subscriptions and retransmissions are on their way."""
 
-    def read(self) -> None:
-        """Handle all that can be read without waiting."""
+    def read(self) -> bool:
+        """Handle what can be read without waiting; true if there is more, of which a selector may know nothing."""
 
     def write(self) -> bool:
         """Send what can be sent without waiting; true if something is left."""
@@ -117,6 +144,13 @@ class Link(Protocol):
 
     def stop(self) -> None:
         """Deliver nothing more, and leave what arrives unacknowledged."""
+
+    def hold(self) -> Hold:
+        """Keep the delivery at QoS 1 or 2 that is being handled from being acknowledged, until `release`.
+
+        Called inside of what `Deliver` calls. Acknowledgements leave in the order of arrival, so those of later
+        deliveries wait too (MQTT 5.0 section 4.6).
+        """
 
     def publish(
         self,

@@ -60,6 +60,8 @@ class Network:
         self._descriptor = -1
         self._is_writing = False
         self._is_flush_planned = False
+        self._is_read_planned = False
+        self._is_reading = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._answers: dict[int, Answered] = {}
 
@@ -130,6 +132,7 @@ class Network:
         client.on_unsubscribe = self._on_answer
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = self._on_something_to_write
+        self._link.wake = self._plan_flush
         client.on_socket_unregister_write = _ignore
 
     def _attach(self) -> None:
@@ -138,7 +141,7 @@ class Network:
             self._finish(Ending())
             return
         self._descriptor = connected.fileno()
-        self._loop.add_reader(self._descriptor, self._read)
+        self._listen_if_room()
         self._beat()
         self._flush()
 
@@ -151,19 +154,42 @@ class Network:
             self._heartbeat.cancel()
 
     def _on_something_to_write(self, _client: Any, _data: Any, _socket: Any) -> None:
+        self._plan_flush()
+
+    def _plan_flush(self) -> None:
         # paho also calls this in the thread that connects, before there is a descriptor
         if self._descriptor >= 0 and not self._is_flush_planned:
             self._is_flush_planned = True
             self._loop.call_soon(self._flush)
 
     def _read(self) -> None:
+        self._is_read_planned = False
+        is_more = False
         try:
-            self._link.read()
+            is_more = self._link.read()
         except Exception:  # noqa: BLE001 - it is logged, and costs the network connection
             _log.exception("a packet from %s could not be handled", self._settings.shown)
             self._ending = Ending(refusals.MALFORMED, is_malformed=True)
             self._client.hang_up()
         self._look_for_end()
+        self._listen_if_room()
+        if is_more and self._descriptor >= 0 and not self._is_read_planned:
+            self._is_read_planned = True
+            self._loop.call_soon(self._read_planned)
+
+    def _read_planned(self) -> None:
+        if self._is_read_planned and self._descriptor >= 0:
+            self._read()
+
+    def _listen_if_room(self) -> None:
+        """Read no faster than the network takes what comes of it (it is TCP that then holds the broker back)."""
+        has_room = self._link.has_room
+        if self._descriptor >= 0 and has_room != self._is_reading:
+            if has_room:
+                self._loop.add_reader(self._descriptor, self._read)
+            else:
+                self._loop.remove_reader(self._descriptor)
+            self._is_reading = has_room
 
     def _flush(self) -> None:
         self._is_flush_planned = False
@@ -175,10 +201,13 @@ class Network:
             else:
                 self._loop.remove_writer(self._descriptor)
             self._is_writing = is_left
+        self._listen_if_room()
 
     def _beat(self) -> None:
         self._heartbeat = self._loop.call_later(HEARTBEAT, self._beat)
         self._client.loop_misc()
+        if not self._is_reading:  # a broker may be waiting for us to read, and not read itself
+            self._read()
         self._look_for_end()
 
     def _look_for_end(self) -> None:

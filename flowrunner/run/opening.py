@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from flowrunner import __version__
 from flowrunner.run.live import Flow
 from flowrunner.run.report import Report
-from flowrunner.sources import AtStart, Every, Source, Subscribe
+from flowrunner.sources import AtStart, Cron, Every, Source, Subscribe
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
 _MOST_SHOWN = 30
@@ -32,6 +32,8 @@ def _spoken(sources: Sequence[Source]) -> Iterator[str]:
                 yield topic_filter.text if connection == "default" else f"{topic_filter.text} on {connection}"
             case Every(interval=interval):
                 yield f"every {spoken_duration(interval)}"
+            case Cron(schedule=schedule):
+                yield f"cron {schedule.text}" + (f" ({schedule.zone})" if schedule.zone else "")
             case AtStart():
                 yield "at start"
 

@@ -1,6 +1,7 @@
 """Keeps publishes at QoS 1 and 2 in order until the broker has acknowledged them."""
 
 from collections import deque
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from flowrunner.message import Properties
@@ -31,19 +32,27 @@ class Outgoing:
         return len(self.topic) + len(self.payload)
 
 
+Pieces = tuple[bytes, bytes, bytes, bytes]
+"""A PUBLISH as it is sent: fixed header, topic with its length, what stands between, payload."""
+
+
 class Outbox:
-    """A bounded queue of what waits, and of what is in flight by its packet identifier, both in order."""
+    """A bounded queue of what waits, and of what is in flight by its packet identifier, both in order.
+
+    What is in flight and `light` is counted as messages, but not in bytes.
+    """
 
     def __init__(self, *, most_messages: int = MOST_MESSAGES, most_bytes: int = MOST_BYTES) -> None:
         self.waiting: deque[Outgoing] = deque()
         self.in_flight: dict[int, Outgoing] = {}
+        self.light: dict[int, Pieces] = {}
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._bytes = 0
         self._losses = 0
 
     def __len__(self) -> int:
-        return len(self.waiting) + len(self.in_flight)
+        return len(self.waiting) + len(self.in_flight) + len(self.light)
 
     @property
     def is_suspicious(self) -> bool:
@@ -68,6 +77,11 @@ class Outbox:
         """Learn that the next publish went out under this packet identifier."""
         self.in_flight[identifier] = self.waiting.popleft()
 
+    def send_light(self, identifier: int, pieces: Pieces) -> None:
+        """Learn that the next publish went out in these pieces, which are few bytes."""
+        self.take()
+        self.light[identifier] = pieces
+
     def acknowledge(self, identifier: int) -> Outgoing | None:
         """Forget a publish that the broker has acknowledged; None if it is not in flight."""
         outgoing = self.in_flight.pop(identifier, None)
@@ -76,13 +90,30 @@ class Outbox:
             self._losses = 0
         return outgoing
 
-    def count_loss(self) -> Outgoing | None:
-        """Learn that the broker broke a fresh connection; returns a publish that is given up as the reason."""
-        if not self.in_flight:
+    def trust(self) -> None:
+        """Learn that the broker has acknowledged something."""
+        self._losses = 0
+
+    def settle(self, restore: Callable[[Pieces], Outgoing], place: Callable[[int], int]) -> None:
+        """Make of what is light the publishes that it was; `place` says which identifiers were sent before others."""
+        for identifier, pieces in self.light.items():
+            self.in_flight[identifier] = outgoing = restore(pieces)
+            self._bytes += outgoing.size
+        self.light.clear()
+        self.in_flight = {number: self.in_flight[number] for number in sorted(self.in_flight, key=place)}
+
+    def count_loss(self, unsent: Container[int] = ()) -> Outgoing | None:
+        """Learn that the broker broke a fresh connection; returns a publish that is given up as the reason.
+
+        What is `unsent` was in flight before, and has not been sent on this connection.
+        """
+        blamed = [identifier for identifier in self.in_flight if identifier not in unsent]
+        if not blamed:
             return None
         self._losses += 1
-        identifier, first = next(iter(self.in_flight.items()))
-        if len(self.in_flight) > 1 or not self.is_suspicious:
+        identifier = blamed[0]
+        first = self.in_flight[identifier]
+        if len(blamed) > 1 or not self.is_suspicious:
             return None
         first.losses += 1
         if first.losses < MOST_LOSSES:

@@ -1,7 +1,7 @@
 """Carries deliveries and publishes through paho's own packets, one at a time."""
 
-from collections.abc import Container
-from typing import Any, Protocol
+from collections.abc import Callable, Container
+from typing import Any
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
@@ -9,20 +9,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from flowrunner.errors import StepError
 from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.run.buffered_socket import BufferedSocket
-from flowrunner.run.link import Deliver, SocketLike, Terms, Watch
+from flowrunner.run.inbound import Inbound, Receipt
+from flowrunner.run.link import Deliver, SocketLike, Terms, Trouble, Watch
 from flowrunner.run.outbox import Outbox, Outgoing
+from flowrunner.run.packets import check_size, require_topic
 from flowrunner.run.properties import from_paho, to_paho
-from flowrunner.topics import BadTopic, check_topic
 
 #: Bytes that may wait for a slow network before publishes at QoS 0 are dropped.
 MOST_UNSENT = 16 * 1024 * 1024
-
-
-class Trouble(Protocol):
-    """Is told of a publish that was lost: topic, and why in words."""
-
-    def __call__(self, topic: str, reason: str, /) -> None:
-        """Report it; never raise."""
 
 
 class PlainLink:
@@ -34,12 +28,15 @@ class PlainLink:
 
     def __init__(self, deliver: Deliver, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
         self.watch: Watch | None = None
+        self.wake: Callable[[], object] = lambda: None  # paho asks by itself
+        self.has_room = True
         self.published = 0
         self.dropped = 0
         self.unreadable = 0
         self._deliver = deliver
         self._trouble = trouble
         self._outbox = Outbox() if outbox is None else outbox
+        self._inbound = Inbound(self._acknowledge)
         self._client: Client | None = None
         self._socket: BufferedSocket | None = None
         self._terms: Terms | None = None
@@ -82,18 +79,18 @@ class PlainLink:
         self._is_released = self._terms is not None
         self._pump()
 
-    def read(self) -> None:
-        """Let paho handle all that can be read without waiting."""
+    def read(self) -> bool:
+        """Let paho handle what can be read without waiting."""
         client, socket = self._client, self._socket
-        if client is None or socket is None:
-            return
-        while True:
-            socket.fill()
-            while socket.has_news and client.socket() is socket:
-                if client.loop_read() != MQTT_ERR_SUCCESS:
-                    return
-            if not socket.has_more or client.socket() is not socket:
-                return
+        if client is None:
+            return False
+        if socket is None:
+            return _read_bare(client)
+        socket.fill()
+        while socket.has_news and client.socket() is socket:
+            if client.loop_read() != MQTT_ERR_SUCCESS:
+                return False
+        return socket.has_more and client.socket() is socket
 
     def write(self) -> bool:
         """Let paho send what can be sent without waiting."""
@@ -110,6 +107,7 @@ class PlainLink:
         """Learn that the network connection is gone."""
         self._terms = self._socket = None
         self._is_released = False
+        self._inbound.lose()
         was_sending = bool(self._outbox.in_flight)
         given_up = self._outbox.count_loss() if is_early else None
         # paho would send everything again at once
@@ -133,13 +131,13 @@ class PlainLink:
         /,
     ) -> None:
         """Send or queue a message."""
-        _check(topic)
+        require_topic(topic)
         if properties:
             to_paho(properties)
         outgoing = Outgoing(topic, payload, qos, retain, properties)
         terms = self._terms
         if terms is not None:
-            _check_size(outgoing, terms)
+            check_size(outgoing, terms)
         if qos:
             if not self._outbox.add(outgoing):
                 message = f"{len(self._outbox)} publishes wait for the broker already: there is no room for more"
@@ -169,7 +167,7 @@ class PlainLink:
             outgoing = outbox.waiting[0]
             qos = min(outgoing.qos, terms.maximum_qos)
             try:
-                _check_size(outgoing, terms)
+                check_size(outgoing, terms)
                 number = self._send(outgoing, qos, terms)
             except StepError as error:
                 outbox.take()
@@ -203,7 +201,11 @@ class PlainLink:
             self._trouble(outgoing.topic, str(reason).lower())
         self._pump()
 
-    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+    def hold(self) -> Receipt:
+        """Keep the delivery that is being handled from being acknowledged."""
+        return self._inbound.hold()
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         if self._is_stopped:
             return
         try:
@@ -215,29 +217,20 @@ class PlainLink:
             payload = bytes(message.payload)
             self._deliver(topic, payload, message.qos, message.retain, properties, identifiers)
         if message.qos:
-            client.ack(message.mid, message.qos)
+            self._inbound.finish(message.mid, message.qos)
+
+    def _acknowledge(self, number: int, qos: int) -> None:
+        if self._client is not None:
+            self._client.ack(number, qos)
+        if qos == 2:
+            self._inbound.complete(number)  # paho keeps the rest of this book
 
 
-def _check(topic: str) -> None:
-    try:
-        check_topic(topic)
-    except BadTopic as error:
-        raise StepError(error.message, code="bad-topic", help=error.help) from None
-
-
-def _check_size(outgoing: Outgoing, terms: Terms) -> None:
-    """Raise StepError for a packet that would make the broker close the connection (MQTT 5.0 section 3.2.2.3.6)."""
-    most = terms.maximum_packet
-    if most is None:
-        return
-    length = 2 + len(outgoing.topic.encode()) + 2 * bool(outgoing.qos) + len(outgoing.payload)
-    length += _packed_size(outgoing.properties)
-    size = 1 + max(1, (length.bit_length() + 6) // 7) + length
-    if size > most:
-        message = f"the message is larger ({size} bytes) than the broker accepts ({most} bytes)"
-        raise StepError(message, code="packet-too-large")
-
-
-def _packed_size(properties: Properties) -> int:
-    packed = to_paho(properties)
-    return len(packed.pack()) if packed is not None else 1  # type: ignore[no-untyped-call]
+def _read_bare(client: Client) -> bool:
+    """The same where paho reads from a socket of its own making."""
+    while True:
+        if client.loop_read() != MQTT_ERR_SUCCESS or client.socket() is None:
+            return False
+        pending = getattr(client.socket(), "pending", None)
+        if pending is None or not pending():
+            return False

@@ -1,5 +1,6 @@
 """Turns the properties of MQTT 5 packets into plain values and back (MQTT 5.0 section 2.2.2.2)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from paho.mqtt.packettypes import PacketTypes
@@ -14,7 +15,7 @@ _PLAIN = {
     "CorrelationData": "correlation_data",
     "MessageExpiryInterval": "message_expiry",
 }
-_PAHO = {plain: name for name, plain in _PLAIN.items()}
+_PAHO = {plain: name for name, plain in _PLAIN.items()} | {"user": "UserProperty"}
 _TEXTS = ("content_type", "response_topic")
 _LONGEST = 65_535
 _LONGEST_EXPIRY = 0xFFFF_FFFF
@@ -39,12 +40,18 @@ def to_paho(properties: Properties) -> PahoProperties | None:
     if not properties:
         return None
     made = PahoProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    for name, value in checked(properties):
+        setattr(made, _PAHO[name], value)
+    return made
+
+
+def checked(properties: Properties) -> Iterator[tuple[str, Any]]:
+    """The properties that a PUBLISH can have; `user` as pairs. Raises StepError for a value that cannot be carried."""
     for name, value in properties.items():
         if name == "user":
-            made.UserProperty = [(_text("user", key), _text("user", item)) for key, item in dict(value).items()]
-        elif name in _PAHO:
-            setattr(made, _PAHO[name], _checked(name, value))
-    return made
+            yield name, [(_text("user", key), _text("user", item)) for key, item in dict(value).items()]
+        elif name in _PLAIN.values():
+            yield name, _checked(name, value)
 
 
 def _checked(name: str, value: Any) -> Any:

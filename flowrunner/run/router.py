@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flowrunner.message import Message, Properties
 from flowrunner.run.live import LiveFlow
-from flowrunner.run.routing import Table
+from flowrunner.run.routing import Route, Table
 
 Failed = Callable[[LiveFlow, Exception, Message], None]
 """Is told of a message that a flow dropped by failing."""
@@ -15,7 +15,7 @@ class Router:
 
     def __init__(self, failed: Failed) -> None:
         self.table = Table()
-        self._failed = failed
+        self.failed = failed
 
     def deliver(
         self,
@@ -28,9 +28,23 @@ class Router:
         /,
     ) -> None:
         """Run every flow that wants this delivery; one that fails does not stop the others."""
-        for flow, entry in self.table.find(topic, retain, identifiers):
-            flow.received += 1
-            try:
-                flow.handler(topic, payload, qos, retain, properties, entry)
-            except Exception as error:  # noqa: BLE001 - whatever a step raises costs this message only
-                self._failed(flow, error, Message(topic, payload, qos, retain, properties))
+        for route in self.table.find(topic, retain, identifiers):
+            self.run(route, topic, payload, qos, retain, properties)
+
+    def run(
+        self,
+        route: Route,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - as above
+        properties: Properties,
+        /,
+    ) -> None:
+        """Run one flow."""
+        flow, entry = route
+        flow.received += 1
+        try:
+            flow.handler(topic, payload, qos, retain, properties, entry)
+        except Exception as error:  # noqa: BLE001 - whatever a step raises costs this message only
+            self.failed(flow, error, Message(topic, payload, qos, retain, properties))

@@ -72,11 +72,17 @@ class Table:
         key = (topic, retain, identifiers)
         routes = self._cache.get(key)
         if routes is None:
-            routes = tuple(self._identified(*key) if self._are_own(identifiers) else self._matching(topic, retain))
+            routes = self.route(*key)
             if len(self._cache) >= MOST_CACHED:
                 self._cache.clear()
             self._cache[key] = routes
         return routes
+
+    def route(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> tuple[Route, ...]:  # noqa: FBT001
+        """The same, found anew, for those who remember it themselves."""
+        if self._are_own(identifiers):
+            return tuple(self._identified(topic, retain, identifiers))
+        return tuple(self._matching(topic, retain))
 
     def _are_own(self, identifiers: tuple[int, ...]) -> bool:
         """Not so where there are none, or where a kept session holds subscriptions of an earlier run."""

@@ -13,11 +13,12 @@ from flowrunner.run.clock import LoopClock
 from flowrunner.run.connection import Connection
 from flowrunner.run.failures import Failures
 from flowrunner.run.host import FlowHost
-from flowrunner.run.identity import client_id
+from flowrunner.run.identity import FOLDER, client_id
 from flowrunner.run.live import LiveFlow, Program
 from flowrunner.run.news import ConnectionNews
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
+from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.traffic import Traffic
 from flowrunner.run.triggers import Triggers
 from flowrunner.run.work import Work, finish
@@ -56,6 +57,7 @@ class Runner:
         self._news = ConnectionNews(report, self.failures)
         self._triggers: dict[LiveFlow, Triggers] = {}
         self._work = Work()
+        self._stores = KeptStores(self.clock, self._state_file(folder))
         self._retiring: dict[asyncio.Task[None], LiveFlow] = {}
         self._changing = asyncio.Lock()
 
@@ -86,6 +88,7 @@ class Runner:
                 self._retire(flow)
             for flow in fresh:
                 flow.begin()
+            self._stores.forget_unused()
             await self._close_unused()
             self._watch(self.flows.values())
             for flow in fresh:
@@ -106,6 +109,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*(self._finish(flow, LAST_WORK) for flow in flows))
         await self._work.close()
+        await self._stores.close()
         await asyncio.gather(*(connection.close() for connection in self.connections.values()))
         self.connections.clear()
         self.traffic.stop()
@@ -119,7 +123,13 @@ class Runner:
         flow = LiveFlow(program, before.get(program.flow.name))
         flow.connections |= {source.connection for source in program.flow.sources if isinstance(source, Subscribe)}
         host = FlowHost(
-            flow, self.publisher, clock=self.clock, failures=self.failures, traffic=self.traffic, work=self._work
+            flow,
+            self.publisher,
+            clock=self.clock,
+            failures=self.failures,
+            traffic=self.traffic,
+            work=self._work,
+            stores=self._stores,
         )
         try:
             flow.bind(host)
@@ -131,6 +141,12 @@ class Runner:
             self.report.say("not-started", f"{flow.name}: {error}", level="error", flow=flow.name)
             return None
         return flow
+
+    def _state_file(self, folder: Path | None) -> StateFile | None:
+        if folder is None:
+            return None
+        tell = lambda event, text: self.report.say(event, text, level="info" if event == "state-kept" else "error")  # noqa: E731
+        return StateFile(folder / FOLDER / "state.db", tell)
 
     def _retire(self, flow: LiveFlow) -> None:
         """Let a version that was replaced finish what waits in it, while the new one works already."""

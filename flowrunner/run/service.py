@@ -79,4 +79,4 @@ def _summary(runner: Runner) -> str:
     received = sum(flow.received for flow in runner.flows.values())
     dropped = sum(flow.dropped for flow in runner.flows.values())
     failures = f", {dropped} of which failed" if dropped else ""
-    return f"stopped after {received} messages{failures}"
+    return f"stopped after {received} message{'' if received == 1 else 's'}{failures}"

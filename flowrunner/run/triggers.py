@@ -8,10 +8,11 @@ from flowrunner.clock import Clock
 from flowrunner.errors import StepError
 from flowrunner.jsons import to_payload
 from flowrunner.message import NO_PROPERTIES, Message
+from flowrunner.run.cron import CronTicks
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.router import Failed
 from flowrunner.run.ticks import Ticks
-from flowrunner.sources import AtStart, Every
+from flowrunner.sources import AtStart, Cron, Every
 
 #: Seconds that ticks wait for a broker at the start, so that the first ones are not lost.
 PATIENCE = 5.0
@@ -25,7 +26,8 @@ class Triggers:
         self._clock = clock
         self._failed = failed
         self._ready = ready
-        self._ticks: list[Ticks] = []
+        self._since = clock.now()
+        self._ticks: list[Ticks | CronTicks] = []
         self._task = asyncio.get_running_loop().create_task(self._begin(), name=f"start of {flow.name}")
 
     def stop(self) -> None:
@@ -43,12 +45,12 @@ class Triggers:
 
     async def _begin_when(self, waiting: asyncio.Task[None]) -> None:
         sources = list(enumerate(self._flow.program.flow.sources))
-        ticking = [(entry, source) for entry, source in sources if isinstance(source, Every)]
+        ticking = [(entry, source) for entry, source in sources if isinstance(source, Every | Cron)]
         await asyncio.wait([waiting], timeout=PATIENCE if ticking else None)
         is_ready = waiting.done()
         if is_ready:
             self._start(sources)
-        self._ticks = [Ticks(source, self._clock, self._ticker(entry)) for entry, source in ticking]
+        self._ticks = [self._ticking(source, entry) for entry, source in ticking]
         if not is_ready:
             await waiting
             self._start(sources)
@@ -58,9 +60,12 @@ class Triggers:
             if isinstance(source, AtStart):
                 self._fire(f"at_start/{self._flow.name}", source.payload, entry)
 
-    def _ticker(self, entry: int) -> Any:
-        topic = f"every/{self._flow.name}"
-        return lambda number: self._fire(topic, number, entry)
+    def _ticking(self, source: Every | Cron, entry: int) -> Ticks | CronTicks:
+        name = self._flow.name
+        if isinstance(source, Cron):
+            fire = lambda number: self._fire(f"cron/{name}", number, entry)  # noqa: E731
+            return CronTicks(source, self._clock, fire, since=self._since)
+        return Ticks(source, self._clock, lambda number: self._fire(f"every/{name}", number, entry))
 
     def _fire(self, topic: str, payload: Any, entry: int) -> None:
         flow = self._flow

@@ -507,6 +507,7 @@ async def test_publishes_without_a_broker_are_bounded_and_say_so() -> None:
 async def test_a_slow_network_costs_publishes_at_qos_0_and_not_the_memory(
     mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FLOWRUNNER_WIRE", "off")
     monkeypatch.setattr(plain, "MOST_UNSENT", 100_000)
     told = Told()
     async with running(mosquitto.settings(), FakeProgram("flow", "a"), told=told) as runner:
@@ -567,7 +568,8 @@ def test_the_two_private_parts_of_paho_that_are_changed_are_still_there() -> Non
 
 
 @pytest.mark.broker
-async def test_paho_reads_and_writes_through_the_link(mosquitto: Mosquitto) -> None:
+async def test_paho_reads_and_writes_through_the_link(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWRUNNER_WIRE", "off")
     async with running(mosquitto.settings(), FakeProgram("flow", "a")) as runner:
         client = runner.connections["default"]._client
         assert client is not None

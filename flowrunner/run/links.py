@@ -1,0 +1,28 @@
+"""Chooses what carries the traffic of a connection."""
+
+import os
+
+import paho.mqtt.client as paho
+
+from flowrunner.run.link import Link, Trouble
+from flowrunner.run.plain import PlainLink
+from flowrunner.run.router import Router
+from flowrunner.run.wire import WireLink
+
+#: `on` lets the wire carry messages; until it has proved itself, they go through paho's own packets.
+SWITCH = "FLOWRUNNER_WIRE"
+
+#: What paho keeps private and the wire needs: where the socket comes from, and who gives out packet identifiers.
+PRIVATE = ("_create_socket", "_mid_generate")
+
+
+def make_link(router: Router, trouble: Trouble) -> Link:
+    """What carries the traffic of a new connection: the wire, or plain paho where it cannot or must not be."""
+    if os.environ.get(SWITCH, "").lower() != "on" or not knows_paho():
+        return PlainLink(router.deliver, trouble)
+    return WireLink(router, trouble)
+
+
+def knows_paho() -> bool:
+    """Whether the version of paho that is installed can be used in full."""
+    return all(callable(getattr(paho.Client, name, None)) for name in PRIVATE)

@@ -1,0 +1,232 @@
+"""Cuts what was read into packets, and hands each to whom it belongs: a flow, the window, or paho."""
+
+import struct
+from collections.abc import Callable
+from time import monotonic
+
+from flowrunner.message import NO_PROPERTIES, Message
+from flowrunner.run.inbound import Inbound
+from flowrunner.run.live import LiveFlow
+from flowrunner.run.outlet import Outlet
+from flowrunner.run.packets import (
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    find_packet,
+    pack_answer,
+    read_answer,
+    read_publish,
+)
+from flowrunner.run.property_codec import Malformed
+from flowrunner.run.router import Router
+from flowrunner.run.routing import MOST_CACHED, Route, Table
+
+#: Seconds after which others have their turn in the loop, and bytes between looks at the clock.
+SLICE = 0.008
+STRIDE = 1_024
+
+Known = tuple[str, LiveFlow, int, tuple[Route, ...]]
+"""A topic: its text, the flow that wants it and through which source, and what other flows do."""
+
+_PUBLISH_1 = PUBLISH | 0x02
+_PUBACK = bytes((PUBACK, 2))
+_KIND, _DUP = 0xF0, 0x08
+_begin = struct.Struct(">BBH").unpack_from  # of a packet: first byte, length, length of the topic or packet identifier
+_NOT_USUAL = (struct.error, LookupError)
+
+
+class _Nobody(LiveFlow):
+    """Takes what no flow wants."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.handler = lambda *_message: None
+
+
+class Reader:
+    """The way in of one connection.
+
+    What comes all the time takes the short way, `_run`: PUBLISH at QoS 0 and 1 to a topic that is known, without
+    properties of the message, and PUBACK without a reason. Everything else is taken packet by packet. `give_to_paho`
+    gets what is not ours; it returns false when the network connection has come to its end with that.
+    """
+
+    def __init__(self, router: Router, outlet: Outlet, inbound: Inbound, give_to_paho: Callable[[bytes], bool]) -> None:
+        self.is_late = False
+        self.is_stopped = False
+        self.is_v5 = True
+        self.missing = 0
+        self.unreadable = 0
+        self._router = router
+        self._outlet = outlet
+        self._window = outlet.window
+        self._inbound = inbound
+        self._give_to_paho = give_to_paho
+        self._table: Table | None = None
+        self._known: dict[bytes, Known] = {}
+        self._nobody = _Nobody()
+
+    def handle(self, buffer: bytes) -> int:
+        """Handle the packets in a buffer; returns where the first begins that was not.
+
+        `is_late` says that the time was up; else it is not complete: so many bytes are `missing` for it at least.
+        """
+        place, size = 0, len(buffer)
+        self.is_late, self.missing = False, 0
+        deadline = monotonic() + SLICE
+        while place < size:
+            if not self.is_late:
+                place = self._run(buffer, place, deadline)
+            if self.is_late or place == size:
+                return place
+            try:
+                found = find_packet(buffer, place)
+            except Malformed:
+                self._give_to_paho(buffer[place:])
+                return size
+            if found is None or found[1] > size:
+                self.missing = found[1] - size if found else 1
+                return place
+            start, end = found
+            if not self._take(buffer[place], buffer[place:end], start - place):
+                return size
+            place = end
+            self.is_late = place < size and monotonic() > deadline
+        return place
+
+    def stop(self) -> None:
+        """Deliver nothing more, and leave what arrives unacknowledged."""
+        self.is_stopped = True
+        self._known.clear()
+
+    def _run(self, buffer: bytes, place: int, deadline: float) -> int:
+        """Handle packets as long as they are usual; returns where the first begins that is not, or not complete.
+
+        Each of these lines is part of what a message costs: hence no calls, and twice the same for QoS 0 and 1.
+        """
+        known, light, is_v5, size = self._current(), self._window.light, self.is_v5, len(buffer)
+        inbound, failed, run = self._inbound, self._router.failed, self._router.run
+        numbers: list[bytes] = []
+        mark = min(place + STRIDE, size)
+        try:
+            while True:
+                first, length, short = _begin(buffer, place)
+                start = place + 2
+                if length > 127:
+                    high = buffer[start]
+                    if high > 127:
+                        return place
+                    start += 1
+                    length += (high << 7) - 128
+                    short = buffer[start] << 8 | buffer[start + 1]
+                end = start + length
+                if end > mark:
+                    if end > size:
+                        return place
+                    if monotonic() > deadline:
+                        self.is_late = True
+                        return place
+                    mark = min(end + STRIDE, size)
+                if first == PUBLISH:
+                    begin = start + 2 + short
+                    if is_v5:
+                        begin += buffer[begin] + 1
+                    topic, flow, entry, others = known[buffer[start:begin]]
+                    if begin > end:
+                        return place
+                    flow.received += 1
+                    try:
+                        flow.handler(topic, buffer[begin:end], 0, False, NO_PROPERTIES, entry)
+                    except Exception as error:  # noqa: BLE001 - whatever a step raises costs this message only
+                        failed(flow, error, Message(topic, buffer[begin:end]))
+                    if others:
+                        for route in others:
+                            run(route, topic, buffer[begin:end], 0, False, NO_PROPERTIES)
+                elif first == _PUBLISH_1:
+                    after = start + 2 + short
+                    begin = after + 2
+                    if is_v5:
+                        begin += buffer[begin] + 1
+                    topic, flow, entry, others = known[buffer[start:after] + buffer[after + 2 : begin]]
+                    if begin > end:
+                        return place
+                    flow.received += 1
+                    try:
+                        flow.handler(topic, buffer[begin:end], 1, False, NO_PROPERTIES, entry)
+                    except Exception as error:  # noqa: BLE001 - as above
+                        failed(flow, error, Message(topic, buffer[begin:end], 1))
+                    if others:
+                        for route in others:
+                            run(route, topic, buffer[begin:end], 1, False, NO_PROPERTIES)
+                    if inbound.is_waiting:
+                        self._acknowledge(numbers)
+                        inbound.finish(buffer[after] << 8 | buffer[after + 1], 1)
+                    else:
+                        numbers.append(buffer[after : after + 2])
+                elif first == PUBACK and length == 2:
+                    del light[short]
+                else:
+                    return place
+                place = end
+        except _NOT_USUAL:
+            return place
+        finally:
+            self._acknowledge(numbers)
+
+    def _acknowledge(self, numbers: list[bytes]) -> None:
+        """Send a PUBACK for each of these packet identifiers."""
+        if numbers:
+            self._outlet.answer(_PUBACK + _PUBACK.join(numbers))
+            numbers.clear()
+
+    def _current(self) -> dict[bytes, Known]:
+        """What is known of topics, as long as nobody has exchanged the table."""
+        if self._router.table is not self._table:
+            self._table = self._router.table
+            self._known = {}
+        return self._known
+
+    def _take(self, first: int, packet: bytes, start: int) -> bool:
+        """Handle any one packet; false if the network connection has come to its end with it."""
+        try:
+            match first & _KIND:
+                case 0x30:
+                    self._take_publish(first, packet[start:])
+                case 0x40 | 0x50 | 0x70 as kind:
+                    self._window.acknowledge(kind, *read_answer(first, packet[start:], is_v5=self.is_v5))
+                case 0x60:
+                    number, _ = read_answer(first, packet[start:], is_v5=self.is_v5)
+                    self._inbound.complete(number)
+                    self._outlet.answer(pack_answer(PUBCOMP, number))
+                case _:
+                    return self._give_to_paho(packet)
+        except Malformed:
+            return self._give_to_paho(packet)  # which ends the connection, with the right words
+        return True
+
+    def _take_publish(self, first: int, body: bytes) -> None:
+        packet = read_publish(first, body, is_v5=self.is_v5)
+        number, qos = packet.number, packet.qos
+        if self.is_stopped or (qos and self._inbound.is_known(number, qos, is_repeated=bool(first & _DUP))):
+            return
+        try:
+            topic = packet.topic.decode()
+        except UnicodeDecodeError:
+            self.unreadable += 1
+        else:
+            properties, identifiers = packet.properties, packet.identifiers
+            self._router.deliver(topic, body[packet.begin :], qos, packet.retain, properties, identifiers)
+            if first in (PUBLISH, _PUBLISH_1) and not properties:
+                self._learn(packet.key, topic, identifiers)
+        if qos:
+            self._inbound.finish(number, qos)
+
+    def _learn(self, key: bytes, topic: str, identifiers: tuple[int, ...]) -> None:
+        """Remember what the short way needs to know of a topic."""
+        routes = self._router.table.route(topic, False, identifiers)
+        if len(self._known) >= MOST_CACHED:
+            self._known.clear()
+        flow, entry = routes[0] if routes else (self._nobody, 0)
+        self._known[key] = (topic, flow, entry, routes[1:])

@@ -1,0 +1,95 @@
+"""Turns what runs into a file beside the flows, for whoever wants to know what an edit would change."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import orjson
+
+from flowrunner.compile.outline import Outline, as_json, read_outline
+from flowrunner.run.identity import FOLDER
+
+_FILE = "running.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a runner runs: its process, since when it does so, out of which paths, and each flow with its time.
+
+    Times are seconds since 1970. `ended` is when the runner was stopped; None while it runs, or where it was killed.
+    """
+
+    process: int
+    since: float
+    paths: tuple[str, ...]
+    flows: tuple[Outline, ...] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+    ended: float | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the runner still runs."""
+        if self.ended is not None:
+            return False
+        try:
+            os.kill(self.process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except OSError:  # it is there, and another user's
+            return True
+        return True
+
+
+def write_running(folder: Path, running: Running) -> None:
+    """Replace the file in one step, readable for its owner only. Where nothing can be written, nothing is."""
+    path = folder / FOLDER / _FILE
+    data = {
+        "version": _VERSION,
+        "process": running.process,
+        "since": running.since,
+        "ended": running.ended,
+        "paths": running.paths,
+        "flows": [{**as_json(flow), "since": running.times.get(flow.name, running.since)} for flow in running.flows],
+    }
+    temporary = path.with_name(f"{path.name}.{token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(orjson.dumps(data))
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def read_running(folder: Path) -> Running | None:
+    """What runs, or ran last, out of a folder; None if nobody knows."""
+    try:
+        data = orjson.loads((folder / FOLDER / _FILE).read_bytes())
+        return _read(data) if data["version"] == _VERSION else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _read(data: Mapping[str, Any]) -> Running:
+    ended = data["ended"]
+    flows: Sequence[Mapping[str, Any]] = data["flows"]
+    return Running(
+        int(data["process"]),
+        float(data["since"]),
+        tuple(str(path) for path in data["paths"]),
+        tuple(read_outline(flow) for flow in flows),
+        {str(flow["name"]): float(flow["since"]) for flow in flows},
+        None if ended is None else float(ended),
+    )
+
+
+def shown_paths(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Paths as they are compared with those of another start."""
+    return tuple(sorted(str(path.resolve()) for path in paths))
