@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 DEFAULT_PATH = Path("flows")
 
 
-def load_flows(paths: tuple[Path, ...], *, url: str | None = None) -> "Loaded":
+def load_flows(paths: tuple[Path, ...], *, url: str | None = None, allow: frozenset[str] | None = None) -> "Loaded":
     """Read the flows of these files and folders, by default those of `flows/`; `url` is that of `--broker`.
 
+    `allow` is what flows may do that is dangerous, by `--allow`; None where they will not run.
     Raises Misuse where a path does not exist. Mistakes in flows are in the result.
     """
     from flowrunner.read.load import load
 
-    return load(existing(paths), url=url)
+    return load(existing(paths), url=url, allow=allow)
 
 
 def existing(paths: tuple[Path, ...]) -> tuple[Path, ...]:

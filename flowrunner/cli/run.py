@@ -13,6 +13,7 @@ from flowrunner.cli.options import Misuse, broker_option_in, compose, make_comma
 from flowrunner.cli.paths import existing, load_flows
 from flowrunner.cli.terminal import ERRORS, say, wants_color
 from flowrunner.diagnostics import Diagnostic, name_list
+from flowrunner.errors import FlowError
 
 if TYPE_CHECKING:
     from flowrunner.compile import Program
@@ -62,7 +63,7 @@ def command(paths: tuple[Path, ...], **given: Any) -> int:
     url = given["broker"] or os.environ.get("FLOWRUNNER_BROKER") or None
     _check_address(url)
     _say_what_is_missing(given)
-    loaded = load_flows(paths, url=url)
+    loaded = load_flows(paths, url=url, allow=frozenset(given["allow"]))
     return _Run(loaded, existing(paths), is_json=given["log_format"] == "json", has_url=url is not None).run()
 
 
@@ -75,6 +76,7 @@ class _Run:
         from flowrunner.run.service import Service
 
         self._loaded = loaded
+        self._mistakes = list(loaded.diagnostics)
         self._paths = paths
         self._output = Output(sys.stdout, closed=self._stop)
         color = not is_json and wants_color(sys.stdout)
@@ -110,7 +112,13 @@ class _Run:
     def _compile(self) -> "list[Program]":
         from flowrunner.compile import compile_flow
 
-        return [compile_flow(flow) for flow in self._loaded.flows if flow.is_enabled]
+        programs = []
+        for flow in self._loaded.flows:
+            try:
+                programs += [compile_flow(flow)] if flow.is_enabled else []
+            except FlowError as error:  # too large for Python: the others run
+                self._mistakes += error.diagnostics
+        return programs
 
     def _has_bad_settings(self) -> bool:
         """Whether settings hold errors: then nobody knows which broker is meant."""
@@ -119,10 +127,14 @@ class _Run:
         return any(_is_error_in(diagnostic, SETTINGS_FILE) for diagnostic in self._loaded.diagnostics)
 
     def _report_mistakes(self) -> None:
-        diagnostics = sorted(set(self._loaded.diagnostics), key=lambda diagnostic: diagnostic.sort_key)
-        for diagnostic in diagnostics:
+        found = sorted(set(self._mistakes), key=lambda diagnostic: diagnostic.sort_key)
+        errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+        for diagnostic in errors:
             self._report.frame(diagnostic)
-        files = dict.fromkeys(one.span.source.name for one in diagnostics if one.severity == "error")
+        if count := len(found) - len(errors):
+            words = f"{count} warning{'' if count == 1 else 's'}, which `flowrunner check` shows"
+            self._report.say("warnings", words, count=count)
+        files = dict.fromkeys(one.span.source.name for one in errors)
         if files:
             words = f"mistakes in {name_list(list(files))}: what they concern does not run"
             self._report.say("mistakes", words, level="warning", files=list(files))
@@ -132,7 +144,7 @@ class _Run:
             return "the settings hold mistakes: mend them, then run again"
         if self._loaded.flows:
             return "every flow is switched off (`enabled: false`)"
-        if self._loaded.diagnostics:
+        if self._mistakes:
             return "no flow can run: mend the mistakes above, then run again"
         where = name_list([path.as_posix() for path in self._paths])
         return f"there is no flow in {where}: `flowrunner new NAME` writes one"

@@ -43,7 +43,10 @@ def overlaps(one: Filter, other: Filter) -> bool:
         if left != right and "+" not in (left, right):
             return False
     longer, shorter = sorted((one.levels, other.levels), key=len, reverse=True)
-    return len(longer) == len(shorter) or longer[len(shorter)] == "#"
+    if len(longer) == len(shorter):
+        return True
+    is_empty = len(shorter) == 1 and "" in (longer[0], shorter[0])  # `/#` and `+` share the empty topic, which is none
+    return longer[len(shorter)] == "#" and not is_empty
 
 
 def capture(topic_filter: Filter, topic: str) -> dict[str, str]:

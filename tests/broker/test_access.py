@@ -97,7 +97,7 @@ def test_any_password_file_is_read_or_refused(tmp_path_factory: pytest.TempPathF
     try:
         passwords.load(file)
     except BadPasswordFile as error:
-        assert str(error).startswith(f"{file}:")  # noqa: PT017 (both ways are fine)
+        assert str(error).startswith(f"{file}:")
 
 
 READS = [

@@ -58,7 +58,7 @@ def test_any_bytes_are_properties_or_a_fault(data: bytes, allowed: frozenset[int
     try:
         read_properties(reader, allowed)
     except Fault as fault:
-        assert fault.reason >= 0x80  # noqa: PT017 (both ways are fine)
+        assert fault.reason >= 0x80
     else:
         assert reader.place <= len(data)
 

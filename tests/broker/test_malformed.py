@@ -1,5 +1,4 @@
 """What breaks the protocol ends its own connection, with the reason that the standard names, and nobody else's."""
-# ruff: noqa: E501 (one case a line)
 
 import pytest
 
