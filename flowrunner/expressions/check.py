@@ -38,9 +38,10 @@ def _in_template(template: Template, scope: Scope) -> Iterator[Diagnostic]:
 
 
 def _in_expression(expression: Expression, scope: Scope) -> Iterator[Diagnostic]:
-    unknown = [node for node in free_name_nodes(expression.tree, frozenset()) if not _is_known(node, expression, scope)]
-    for node in unknown:
-        yield _unknown(node, expression, scope)
+    if not expression.names <= scope.names.keys():  # nearly always it is, and the tree need not be walked
+        for node in free_name_nodes(expression.tree, frozenset()):
+            if not _is_known(node, expression, scope):
+                yield _unknown(node, expression, scope)
     yield from find_misuse(expression.tree, expression.passage.source, scope)
 
 

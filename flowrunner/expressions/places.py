@@ -7,6 +7,8 @@ from itertools import chain
 from flowrunner.expressions.model import Expression, Template
 from flowrunner.text import Passage, Source, Span
 
+_LINE_ENDS = {"\n", "\r"}
+
 Position = tuple[int, int, int, int]
 """Line and end line (from 1), byte column and end byte column (from 0): the order of `code.co_positions()`."""
 
@@ -16,12 +18,26 @@ def move_to_source(tree: ast.expr, wrapped: Source, passage: Passage, lead: int)
 
     `wrapped` is the text of the passage behind `lead` other characters.
     """
+    if isinstance(passage.starts, range) and passage.text.isascii() and not _LINE_ENDS & set(passage.text):
+        _shift(tree, passage, lead)
+        return
     for node in ast.walk(tree):
         if isinstance(node, ast.expr | ast.keyword):
             start = wrapped.offset_of_bytes(line=node.lineno, byte_column=node.col_offset) - lead
             end_column = node.end_col_offset or 0
             end = wrapped.offset_of_bytes(line=node.end_lineno or node.lineno, byte_column=end_column) - lead
             place(node, passage.span(start, end))
+
+
+def _shift(tree: ast.expr, passage: Passage, lead: int) -> None:
+    # what stands in one line of the file as it is meant needs no look at each character
+    source, start = passage.source, passage.span().start
+    line, shift = source.line_of(start), source.byte_column_of(start) - lead
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr | ast.keyword):
+            node.lineno = node.end_lineno = line
+            node.col_offset += shift
+            node.end_col_offset = (node.end_col_offset or 0) + shift
 
 
 def place(node: ast.expr | ast.keyword, span: Span) -> None:
