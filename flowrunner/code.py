@@ -249,6 +249,10 @@ class Block:
             return self.value(template)
         return self.expression("TEXT(VALUE)", TEXT=self.helper(as_text), VALUE=self.value(template))
 
+    def pack(self, values: Sequence[ast.expr]) -> ast.expr:
+        """A tuple of values."""
+        return place(ast.Tuple(list(values), ast.Load()), self.span)
+
     def run_call(self, function: ast.expr, arguments: Sequence[ast.expr]) -> None:
         """Append a call for its effect."""
         call = place(ast.Call(function, list(arguments), []), self.span)

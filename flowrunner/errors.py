@@ -40,4 +40,9 @@ class ConnectionFailed(FlowrunnerError):
 
 
 class PluginError(FlowrunnerError):
-    """An installed plug-in cannot be used as a step; the text names it and says why."""
+    """An installed plug-in cannot be used as a step; the text names it (`plugin`) and says why (`reason`)."""
+
+    def __init__(self, message: str, *, plugin: str = "", reason: str = "") -> None:
+        self.plugin = plugin
+        self.reason = reason
+        super().__init__(message)

@@ -80,6 +80,21 @@ def parse_rate(text: str) -> tuple[int, float]:
     return int(found[1]), float(_SECONDS[found[2]])
 
 
+def format_duration(seconds: float) -> str:
+    """The duration as people write it, in the largest unit that needs no fraction: `500ms`, `90s`, `1h`."""
+    given = Decimal(str(seconds))
+    fitting = [unit for unit, size in _SECONDS.items() if given >= size and given % size == 0]
+    unit = fitting[-1] if fitting else ("ms" if given < 1 else "s")
+    return f"{(given / _SECONDS[unit]).normalize():f}{unit}"
+
+
+def format_size(size: int) -> str:
+    """The size as people write it, in the largest unit that needs no fraction: `64KiB`, `10MB`, `12B`."""
+    fitting = [unit for unit, count in _BYTES.items() if unit != "KB" and size >= count and size % count == 0]
+    unit = max(fitting, key=_BYTES.__getitem__, default="B")
+    return f"{size // _BYTES[unit]}{unit}"
+
+
 def _bad_duration(text: str) -> BadQuantity:
     stripped = text.strip()
     if stripped.startswith("-"):

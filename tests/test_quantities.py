@@ -15,6 +15,8 @@ from flowrunner.quantities import (
     RATE_PATTERN,
     SIZE_PATTERN,
     BadQuantity,
+    format_duration,
+    format_size,
     parse_duration,
     parse_rate,
     parse_size,
@@ -132,3 +134,42 @@ def test_a_duration_is_its_number_times_its_unit(number: int, unit: tuple[str, f
 def test_a_size_in_bytes_is_itself(number: int) -> None:
     if number < 10**15:
         assert parse_size(f"{number}B") == number
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.5, "500ms"),
+        (2, "2s"),
+        (90, "90s"),
+        (3600, "1h"),
+        (172_800, "2d"),
+        (0.0004, "0.4ms"),
+        (0, "0ms"),
+        (1.5, "1500ms"),
+    ],
+)
+def test_a_duration_is_written_as_people_do(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (1, "1B"),
+        (1500, "1500B"),
+        (10_000_000, "10MB"),
+        (65_536, "64KiB"),
+        (1024**3, "1GiB"),
+        (2**53, "8192TiB"),
+    ],
+)
+def test_a_size_is_written_as_people_do(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+@given(st.integers(0, 10**12))
+def test_what_is_written_is_read_as_the_same(milliseconds: int) -> None:
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
+    assert parse_size(format_size(milliseconds)) == milliseconds

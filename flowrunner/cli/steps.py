@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowrunner.cli.options import Misuse, json_option, make_command
-from flowrunner.cli.terminal import paint, wants_color
+from flowrunner.cli.terminal import paint, say, wants_color
 from flowrunner.diagnostics import suggest
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ _WIDTH = 88
 @json_option
 def command(name: str | None, *, as_json: bool) -> None:
     """List the steps there are, or explain one: its options and examples."""
-    from flowrunner.steps import all_steps
+    from flowrunner.steps import all_steps, plugin_errors
 
     known = all_steps()
+    for error in plugin_errors():
+        say(f"warning: {error}")
     if name is not None and name not in known:
         near = suggest(name, known)
         raise Misuse(
@@ -111,7 +113,7 @@ def _option_line(option: "Option", key: str) -> str:
     if option.is_required:
         notes.append("required")
     elif option.default not in (None, ()):
-        notes.append(f"default {_shown(option.default)}")
+        notes.append(f"default {_shown(option.kind.write(option.default) or option.default)}")
     return textwrap.fill(f"{option.help} ({'; '.join(notes)})", _WIDTH, initial_indent=f"  {option.name:<10} ",
                          subsequent_indent=" " * 13)  # fmt: skip
 

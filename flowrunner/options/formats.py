@@ -49,22 +49,35 @@ class Delimiter(Kind[str]):
 
 
 @dataclass(frozen=True)
+class ColumnNames(Kind[tuple[str, ...]]):
+    """The names of columns."""
+
+    phrase: str = "a list of names, each of them once"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": Text().schema(), "minItems": 1, "uniqueItems": True}
+
+    def read(self, node: Node, place: Place) -> tuple[str, ...]:
+        if not isinstance(node, List):
+            raise place.refuse(node, self.phrase)
+        names = tuple(Text("a name").read(item, place) for item in node.items)
+        if not names or len(set(names)) < len(names):
+            raise place.refuse(node, self.phrase)
+        return names
+
+
+@dataclass(frozen=True)
 class Header(Kind[bool | tuple[str, ...]]):
     """Whether the first line holds names, or the names where it does not."""
 
     phrase: str = "`true`, `false`, or a list of names"
 
     def schema(self) -> dict[str, Any]:
-        names = {"type": "array", "items": Text().schema(), "minItems": 1, "uniqueItems": True}
-        return {"anyOf": [{"type": "boolean"}, names]}
+        return {"anyOf": [{"type": "boolean"}, ColumnNames().schema()]}
 
     def read(self, node: Node, place: Place) -> bool | tuple[str, ...]:
-        if not isinstance(node, List):
-            return Bool(self.phrase).read(node, place)
-        names = tuple(Text("a name").read(item, place) for item in node.items)
-        if not names or len(set(names)) < len(names):
-            raise place.refuse(node, "a list of names, each of them once")
-        return names
+        kind = ColumnNames() if isinstance(node, List) else Bool(self.phrase)
+        return kind.read(node, place)
 
 
 def check_csv(report: Report, format: str, given: Mapping[str, object], span: Span) -> None:

@@ -128,6 +128,11 @@ class Kind(ABC, Generic[T_co]):
         """The values to offer, if they are few."""
         return ()
 
+    def write(self, value: Any) -> str | None:
+        """The checked value as it is written in a flow; None where it is what it looks like."""
+        del value
+        return None
+
 
 @dataclass(frozen=True)
 class Dynamic(Kind[Any]):
@@ -152,6 +157,10 @@ class Dynamic(Kind[Any]):
             if template.single:
                 return template.single
         return self.fixed.read(node, place)
+
+    def write(self, value: Any) -> str | None:
+        """The value of the fixed kind, as it is written."""
+        return self.fixed.write(value)
 
 
 def guard(place: Place, parse: Callable[[], Part]) -> Part:

@@ -13,6 +13,8 @@ from flowrunner.quantities import (
     RATE_PATTERN,
     SIZE_PATTERN,
     BadQuantity,
+    format_duration,
+    format_size,
     parse_duration,
     parse_rate,
     parse_size,
@@ -143,6 +145,7 @@ class _Quantity(Kind[Any]):
     phrase: str
     pattern: str
     examples: tuple[str, ...]
+    format: Callable[[Any], str] | None = None
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": self.pattern, "examples": list(self.examples)}
@@ -154,10 +157,14 @@ class _Quantity(Kind[Any]):
         except BadQuantity as bad:
             raise place.refuse(node, self.phrase, help=bad.help) from None
 
+    def write(self, value: Any) -> str | None:
+        return self.format(value) if self.format and isinstance(value, int | float) else None
+
 
 def Duration() -> Kind[float]:  # noqa: N802
     """A duration in seconds, written `500ms`, `5s`, `2m`, `1h` or `1d`."""
-    return _Quantity(parse_duration, "a duration such as `5s`", DURATION_PATTERN, ("500ms", "5s", "2m", "1h"))
+    examples = ("500ms", "5s", "2m", "1h")
+    return _Quantity(parse_duration, "a duration such as `5s`", DURATION_PATTERN, examples, format_duration)
 
 
 def DynamicDuration() -> Kind[Any]:  # noqa: N802
@@ -201,4 +208,4 @@ class CountOrDuration(Kind[int | float]):
 
 def Size() -> Kind[int]:  # noqa: N802
     """A size in bytes, written `64KiB` or `10MB`."""
-    return _Quantity(parse_size, "a size such as `64KiB`", SIZE_PATTERN, ("64KiB", "10MB"))
+    return _Quantity(parse_size, "a size such as `64KiB`", SIZE_PATTERN, ("64KiB", "10MB"), format_size)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flowrunner.diagnostics import Diagnostic, Label
+from flowrunner.plugins import as_diagnostic
 from flowrunner.read.calls import FileIndex
 from flowrunner.read.document import read_bytes
 from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
@@ -46,15 +47,17 @@ def load(
     Settings come from the first `flowrunner.yaml`; `url` (of `--broker`) replaces that of the default connection.
     `allow` is what flows may do that is dangerous (`exec`); None is for reading them only, and warns.
     """
+    broken: list[Diagnostic] = []
     if steps is None:
-        from flowrunner.steps import all_steps
+        from flowrunner.steps import all_steps, plugin_errors
 
         steps = all_steps()
+        broken = [as_diagnostic(error) for error in plugin_errors()]
     settings, mistakes = read_settings(
         find_settings(paths), environment=os.environ if environment is None else environment, url=url
     )
     settings = replace(settings, allow=allow)
-    gathered = _Gathered(diagnostics=list(mistakes))
+    gathered = _Gathered(diagnostics=[*broken, *mistakes])
     files = tuple(dict.fromkeys(file for path in paths for file in find_files(path)))
     index = FileIndex(lambda: files, shown_name)
     read = [load_file(file, settings, steps, gathered, index) for file in files]

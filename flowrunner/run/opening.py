@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from flowrunner import __version__
+from flowrunner.quantities import format_duration
 from flowrunner.run.live import Flow
 from flowrunner.run.report import Report
 from flowrunner.sources import AtStart, Cron, Every, Source, Subscribe
 
-_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
 _MOST_SHOWN = 30
 
 
@@ -31,16 +31,8 @@ def _spoken(sources: Sequence[Source]) -> Iterator[str]:
             case Subscribe(filter=topic_filter, connection=connection):
                 yield topic_filter.text if connection == "default" else f"{topic_filter.text} on {connection}"
             case Every(interval=interval):
-                yield f"every {spoken_duration(interval)}"
+                yield f"every {format_duration(interval)}"
             case Cron(schedule=schedule):
                 yield f"cron {schedule.text}" + (f" ({schedule.zone})" if schedule.zone else "")
             case AtStart():
                 yield "at start"
-
-
-def spoken_duration(seconds: float) -> str:
-    """Seconds as they are written in a flow: `5s`, `1.5m`."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"

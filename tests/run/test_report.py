@@ -12,7 +12,7 @@ from flowrunner.clock import VirtualClock
 from flowrunner.message import Message
 from flowrunner.run.failures import FOLD, Failures
 from flowrunner.run.live import LiveFlow
-from flowrunner.run.opening import announce, spoken_duration
+from flowrunner.run.opening import announce
 from flowrunner.run.output import MOST_WAITING, Output
 from flowrunner.run.preview import preview
 from flowrunner.run.report import Report
@@ -233,13 +233,6 @@ def test_the_first_lines_say_what_runs() -> None:
     first, *others = told.text.splitlines()
     assert "3 flows" in first
     assert others == ["  alert      sensors/+room/climate, more/#", "  simulator  every 2s", "  hello      at start"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "spoken"), [(0.5, "500ms"), (2, "2s"), (90, "1.5m"), (3600, "1h"), (172_800, "2d"), (0.0004, "0.0004s")]
-)
-def test_durations_are_spoken_as_they_are_written(seconds: float, spoken: str) -> None:
-    assert spoken_duration(seconds) == spoken
 
 
 class Stuck(io.StringIO):

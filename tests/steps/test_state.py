@@ -392,3 +392,25 @@ def test_the_value_is_unknown_where_it_was_not_looked_at() -> None:
 
 def test_what_is_counted_is_no_bytes_for_check() -> None:
     assert diagnose("subscribe: in\nsteps:\n  - state: {increment: v}\n  - filter: v == 3\n  - publish: out\n")[1] == []
+
+
+def check_bound(keys: int) -> None:
+    journal = Kept()
+    host = flow("increment: v, key: k, max_keys: 100, persist: true", journal=journal)
+    store = host.stores.open("flow", "v")
+    for key in range(keys):
+        host.get(f"in/{key}", 0)
+        assert len(store) <= 100
+        if key % 10_000 == 0:
+            host.outcome.published.clear()
+    assert len(journal.kept) == 100
+    assert store.memory.evicted == keys - 100
+
+
+def test_many_distinct_keys_stay_within_the_bound() -> None:
+    check_bound(2000)
+
+
+@pytest.mark.soak
+def test_a_million_distinct_keys_stay_within_the_bound() -> None:
+    check_bound(1_000_000)

@@ -1,0 +1,1 @@
+"""Turns flowrunner into one that knows the moon."""
