@@ -88,7 +88,8 @@ def difference_of_flows(
     before = {name: outline(flow) for name, flow in old.items() if name not in same}
     after = {name: outline(flow) for name, flow in new.items() if name not in same}
     found = difference(before, after)
-    others = {subscription for name in same for subscription in subscriptions_of(new[name])}
+    is_touched = found.subscribed or found.unsubscribed
+    others = {one for name in same for one in subscriptions_of(new[name])} if is_touched else set()
     return replace(
         found,
         same=found.same | same,

@@ -24,7 +24,10 @@ _NEVER_READ = b"never read"
 
 @dataclass(slots=True)
 class _File(Generic[Program]):
-    """A flow file: its text, what its flows refer to (the digest of each file as it was read), and what came of it."""
+    """A flow file: its text, what its flows refer to (the digest of each file as it was read), and what came of it.
+
+    It is broken if it holds an error, or depends on one in another file.
+    """
 
     digest: Digest = _NEVER_READ
     text: str = ""
@@ -32,17 +35,12 @@ class _File(Generic[Program]):
     found: FlowFile = FlowFile([], None, [])
     versions: dict[str, Version[Program]] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
+    is_broken: bool = False
 
     @property
     def names(self) -> frozenset[str]:
         """The names of its flows, whether they run or not."""
         return frozenset(self.versions).union(self.found.names or ())
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether it holds an error, or depends on one in another file."""
-        missing = self.names - self.found.without_source.keys() - self.versions.keys()
-        return bool(missing) or has_errors(self.diagnostics)
 
 
 class Library(Generic[Program]):
@@ -174,6 +172,7 @@ class Library(Generic[Program]):
         stale = {name: replace(old[name], is_stale=True) for name in old if name in names or not is_clear}
         file.versions = {**good, **stale}
         file.diagnostics = tuple(diagnostics)
+        file.is_broken = has_errors(diagnostics) or not names <= {*good, *found.without_source}
 
     def _callers(self, read: Collection[Path], names: Collection[str]) -> list[Path]:
         """Files with flows that call one of these, without those that were read again already."""

@@ -15,6 +15,9 @@ from flowrunner.run.report import Report
 #: Seconds that the messages may take with one version: nothing else runs meanwhile.
 PATIENCE = 0.02
 
+#: Seconds that pass behind the last message, so that what waits for silence comes out.
+AFTERWARDS = 60.0
+
 #: Messages that are shown, and what each became.
 _MOST_SHOWN = 3
 _MOST_EFFECTS = 5
@@ -54,10 +57,11 @@ class Preview:
 
 
 def compare(old: Program, new: Program, arrived: Sequence[Arrived], *, until: float, now: float) -> Preview:
-    """Run the messages through both versions, on the side, each with an empty memory.
+    """Run the messages through both versions, on the side, each with an empty memory, and let a minute pass then.
 
     `until` is the time of the clock by which they arrived, `now` (seconds since 1970) what a watch says at that time.
     """
+    until, now = until + AFTERWARDS, now + AFTERWARDS
     with_old = run_dry(old, arrived, until=until, now=now, seconds=PATIENCE)
     tried = arrived[: len(with_old.messages)]
     with_new = run_dry(new, tried, until=until, now=now, seconds=PATIENCE)

@@ -18,7 +18,7 @@ from flowrunner.diagnostics import Diagnostic, name_list
 from flowrunner.read.contents import Contents, Version
 from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
-from flowrunner.read.load import SETTINGS_FILE
+from flowrunner.read.load import SETTINGS_FILE, shown_name
 from flowrunner.run import previews
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.recent import Recent
@@ -127,7 +127,8 @@ class Reloader:
 
     def _write(self, folder: Path, *, ended: float | None = None) -> None:
         times = {name: version.since for name, version in self._library.contents.versions.items()}
-        write_running(folder, Running(os.getpid(), self._since, self._paths, self._noted, times, ended))
+        running = Running(os.getpid(), self._since, str(Path.cwd()), self._paths, self._noted, times, ended)
+        write_running(folder, running)
 
     async def _try(self, touched: Collection[Path]) -> None:
         try:
@@ -145,13 +146,15 @@ class Reloader:
         self._move(expected.moved, programs)
         reconnected = await self._connect(after)
         await self._runner.apply(programs.values())
+        if self._recent is not None:
+            self._recent.watch(self._runner.flows.values())
         found = self._compare(_flows(old), _flows(self._programs()))
         reload = Reload(
             found,
             perf_counter() - began,
             self._runner.clock.now(),
             {version.flow.name: version.since for version in after.stale if version.flow.is_enabled},
-            tuple(path.as_posix() for path in after.mended),
+            tuple(shown_name(path) for path in after.mended),
             tuple(diagnostic for diagnostic in after.diagnostics if diagnostic.severity == "error"),
             reconnected,
         )

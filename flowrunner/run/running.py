@@ -22,10 +22,12 @@ class Running:
     """What a runner runs: its process, since when it does so, out of which paths, and each flow with its time.
 
     Times are seconds since 1970. `ended` is when the runner was stopped; None while it runs, or where it was killed.
+    `base` is the folder in which it was started, where the files of its flows have their names.
     """
 
     process: int
     since: float
+    base: str
     paths: tuple[str, ...]
     flows: tuple[Outline, ...] = ()
     times: Mapping[str, float] = field(default_factory=dict)
@@ -53,6 +55,7 @@ def write_running(folder: Path, running: Running) -> None:
         "process": running.process,
         "since": running.since,
         "ended": running.ended,
+        "base": running.base,
         "paths": running.paths,
         "flows": [{**as_json(flow), "since": running.times.get(flow.name, running.since)} for flow in running.flows],
     }
@@ -83,6 +86,7 @@ def _read(data: Mapping[str, Any]) -> Running:
     return Running(
         int(data["process"]),
         float(data["since"]),
+        str(data["base"]),
         tuple(str(path) for path in data["paths"]),
         tuple(read_outline(flow) for flow in flows),
         {str(flow["name"]): float(flow["since"]) for flow in flows},

@@ -564,7 +564,7 @@ def test_index_of_names_looks_again_only_into_files_that_changed(shelf: Shelf, m
     looked: list[str] = []
     names_in = index_module.names_in
 
-    def look(path: Path) -> object:
+    def look(path: Path) -> tuple[str, ...]:
         looked.append(path.stem)
         return names_in(path)
 

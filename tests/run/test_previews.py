@@ -462,6 +462,7 @@ def test_long_differences_are_cut() -> None:
 def test_what_came_later_is_compared_too() -> None:
     text = "subscribe: in\nsteps:\n  - debounce: %s\n  - publish: out\n"
     preview = compared(text % "1s", text % "1h", arrivals(("in", b"1")))
+    assert not compared(text % "1s", text % "155s", arrivals(("in", b"1"))).differing
     assert "  when their time had come\n-   → out  1\n+   nothing\n" in shown(preview)
     assert as_json(preview)["differing"] == 0
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,63 +12,21 @@ import pytest
 
 from flowrunner.clock import VirtualClock
 from flowrunner.compile import Program, compile_flow
-from flowrunner.compile.outline import Outline, Subscription
+from flowrunner.compile.outline import Outline, Subscription, outline
 from flowrunner.compile.plan import Change, Difference
 from flowrunner.connections import ConnectionSettings
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.message import NO_PROPERTIES, Message
 from flowrunner.read.library import Library
-from flowrunner.run.dry_host import DryHost
-from flowrunner.run.live import LiveFlow
-from flowrunner.run.recent import Recent
 from flowrunner.run.reload import Reloader
 from flowrunner.run.reload_report import Reload, as_json, clock_time, line_of, mended_line, stale_line
 from flowrunner.run.report import Report
 from flowrunner.run.running import Running, read_running, shown_paths, write_running
 from flowrunner.text import Source
-from tests.compile.test_plan import one
+from tests.flow_host import read
+from tests.run.fake_runner import FakeRunner
 from tests.run.fakes import Told
 
 NOW = VirtualClock.START
-
-
-class FakeRunner:
-    """Exchanges flows as a runner does, without a broker."""
-
-    def __init__(self) -> None:
-        self.clock = VirtualClock()
-        self.flows: dict[str, LiveFlow] = {}
-        self.recent = Recent(self.clock)
-        self.hosts: dict[LiveFlow, DryHost] = {}
-        self.refused: set[str] = set()
-        self.turns: list[Collection[str]] = []
-        self.failure: Exception | None = None
-
-    async def apply(self, programs: Iterable[Program]) -> None:
-        if self.failure is not None:
-            raise self.failure
-        before, self.flows = self.flows, {}
-        for program in programs:
-            name = program.flow.name
-            old = before.get(name)
-            if old is not None and (old.program is program or name in self.refused):
-                self.flows[name] = old
-            elif name not in self.refused:
-                live = self.flows[name] = LiveFlow(program, old)
-                live.bind(self.hosts.setdefault(live, DryHost(program, self.clock)))
-        await asyncio.sleep(0)
-        self.turns.append({name for name, live in self.flows.items() if before.get(name) is not live})
-        self.recent.watch(self.flows.values())
-
-    def deliver(self, flow: str, payload: bytes, topic: str = "in") -> list[str]:
-        live = self.flows[flow]
-        host = self.hosts[live]
-        try:
-            live.handler(topic, payload, 0, False, NO_PROPERTIES, 0)
-        except Exception as error:  # noqa: BLE001 - as the runner does
-            found = live.program.explain(error, Message(topic, payload))
-            return [f"{found.code} {found.span.line}"]
-        return [effect.text for effect in host.taken()]
 
 
 @dataclass
@@ -98,6 +56,7 @@ class Workshop:
         )
         programs = [version.program for version in self.library.contents.versions.values()]
         await self.runner.apply(program for program in programs if program.flow.is_enabled)
+        self.runner.recent.watch(self.runner.flows.values())
         await self.reloader.note()
         self.told.lines.clear()
         return self
@@ -339,7 +298,7 @@ def test_file_that_is_none_of_ours_is_no_note(tmp_path: Path, text: str) -> None
 
 @pytest.mark.parametrize(("process", "is_alive"), [(1, True), (2**22 + 1, False), (2**70, False)])
 def test_runner_that_was_killed_is_not_taken_for_alive(tmp_path: Path, process: int, is_alive: bool) -> None:
-    running = Running(min(process, 2**62), 1.0, ("flows",))
+    running = Running(min(process, 2**62), 1.0, "/", ("/flows",))
     write_running(tmp_path, running)
     assert read_running(tmp_path) == running
     assert running.is_alive is is_alive
@@ -348,16 +307,18 @@ def test_runner_that_was_killed_is_not_taken_for_alive(tmp_path: Path, process: 
 
 # What is said
 
-OLD = one("subscribe: a/+x\nsteps:\n  - debounce: 1s\n  - window: {count: 5, by: topic}\n  - publish: out\n")
-NEW = one("subscribe: b/+x\nsteps:\n  - debounce: 2s\n  - window: {count: 5, by: x}\n  - publish: out\n")
+OLD = outline(read("subscribe: a/+x\nsteps:\n  - debounce: 1s\n  - window: {count: 5, by: topic}\n  - publish: out\n"))
+NEW = outline(read("subscribe: b/+x\nsteps:\n  - debounce: 2s\n  - window: {count: 5, by: x}\n  - publish: out\n"))
 
 
-CHANGE = Change(OLD["flow"], NEW["flow"])
+CHANGE = Change(OLD, NEW)
 
 
 def outlines(*names: str) -> dict[str, Outline]:
-    return dict.fromkeys(names, OLD["flow"])
+    return dict.fromkeys(names, OLD)
 
+
+BOTH = "state kept: x debounce 1, y debounce 1; reset: x window 1 (`by` changed), y window 1 (`by` changed)"
 
 LINES: list[tuple[Difference, str]] = [
     (
@@ -370,10 +331,7 @@ LINES: list[tuple[Difference, str]] = [
     ),
     (
         Difference(added=outlines("b", "a"), removed=outlines("c"), changed={"x": CHANGE, "y": CHANGE}),
-        (
-            "2 added (a, b), 2 changed (x, y), 1 removed (c), 0 kept; "
-            "state kept: x debounce 1, y debounce 1; reset: x window 1 (`by` changed), y window 1 (`by` changed)"
-        ),
+        f"2 added (a, b), 2 changed (x, y), 1 removed (c), 0 kept; {BOTH}",
     ),
     (Difference(added=outlines(*"abcdef")), "6 added (a, b, c, d and 2 more), 0 kept"),
     (Difference(moved=outlines("a"), same=frozenset("b")), "a does the same as before, 2 kept"),
@@ -395,7 +353,7 @@ def test_connections_that_are_new_are_told() -> None:
 
 
 def test_state_that_is_only_lost_is_told_as_such() -> None:
-    gone = Change(OLD["flow"], one("subscribe: a/+x\nsteps: [json]")["flow"])
+    gone = Change(OLD, outline(read("subscribe: a/+x\nsteps: [json]")))
     assert line_of(Reload(Difference(changed={"a": gone}), 0.1, NOW)).endswith(
         "state reset: debounce 1 (the step is gone), window 1 (the step is gone)"
     )
