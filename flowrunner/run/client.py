@@ -61,6 +61,9 @@ class Client(paho.Client):
             if self._tls is not None and self._tls.made is not None:
                 self._tls.made.close()  # paho forgets a socket whose handshake failed
             raise
+        made = self.socket()
+        if made is not None:
+            send_at_once(made.fileno())
 
     def hang_up(self) -> None:
         """Close the network connection, if there is one, without a word."""
@@ -81,9 +84,7 @@ class Client(paho.Client):
         return properties
 
     def _create_socket(self) -> SocketLike:
-        made = super()._create_socket()
-        send_at_once(made.fileno())
-        return self._link.wrap(made)
+        return self._link.wrap(super()._create_socket())
 
     def _mid_generate(self) -> MQTTErrorCode | int:
         number = super()._mid_generate()

@@ -9,7 +9,7 @@ from flowrunner.run.plain import PlainLink
 from flowrunner.run.router import Router
 from flowrunner.run.wire import WireLink
 
-#: `on` lets the wire carry messages; until it has proved itself, they go through paho's own packets.
+#: `off` makes every message go through paho's own packets, to find out whether the wire is to blame for something.
 SWITCH = "FLOWRUNNER_WIRE"
 
 #: What paho keeps private and the wire needs: where the socket comes from, and who gives out packet identifiers.
@@ -18,7 +18,7 @@ PRIVATE = ("_create_socket", "_mid_generate")
 
 def make_link(router: Router, trouble: Trouble) -> Link:
     """What carries the traffic of a new connection: the wire, or plain paho where it cannot or must not be."""
-    if os.environ.get(SWITCH, "").lower() != "on" or not knows_paho():
+    if os.environ.get(SWITCH, "").lower() == "off" or not knows_paho():
         return PlainLink(router.deliver, trouble)
     return WireLink(router, trouble)
 

@@ -7,6 +7,7 @@ from flowrunner.diagnostics import name_list
 from flowrunner.run.connection import Connection
 from flowrunner.run.failures import Failures
 from flowrunner.run.link import Terms
+from flowrunner.run.links import knows_paho
 from flowrunner.run.report import Report
 
 
@@ -17,6 +18,7 @@ class ConnectionNews:
         self._report = report
         self._failures = failures
         self._dropped: dict[str, int] = {}
+        self._is_paho_known = knows_paho()
 
     def connected(self, connection: Connection, terms: Terms, away: float | None) -> None:
         """The broker has accepted."""
@@ -25,6 +27,7 @@ class ConnectionNews:
             text = f"connected to {connection.settings.shown} (MQTT {version})"
         else:
             text = f"back on {connection.settings.shown} after {_spoken(away)}{self._spoken_loss(connection)}"
+        self._warn_of_paho()
         session = terms.session_present
         self._say(connection, "connected", text, "good", protocol=version, away=away, session_present=session)
         if terms.maximum_qos < 2:
@@ -58,6 +61,13 @@ class ConnectionNews:
         name = connection.settings.name
         words = f"a message to `{topic}` on `{name}` was dropped: {reason}"
         self._failures.tell("not-published", words, alike=(name, reason))
+
+    def _warn_of_paho(self) -> None:
+        """Say, once, that messages take the slow way."""
+        if not self._is_paho_known:
+            self._is_paho_known = True
+            words = "this version of paho-mqtt is not known here: it is used as it is, and messages take the slow way"
+            self._report.say("unknown-paho", words, level="warning")
 
     def _spoken_loss(self, connection: Connection) -> str:
         dropped = connection.link.dropped - self._dropped.get(connection.settings.name, 0)

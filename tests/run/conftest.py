@@ -1,3 +1,14 @@
+import pytest
+
+from flowrunner.run.links import SWITCH
 from tests.mosquitto import mosquitto
 
-__all__ = ["mosquitto"]
+__all__ = ["each_link", "mosquitto"]
+
+
+@pytest.fixture(params=["wire", "plain"])
+def each_link(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice: with the wire, and with plain paho."""
+    kind: str = request.param
+    monkeypatch.setenv(SWITCH, "off" if kind == "plain" else "on")
+    return kind

@@ -5,24 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paho.mqtt.enums import MQTTProtocolVersion
 
 from flowrunner.broker import Broker
 from flowrunner.connections import ConnectionSettings, TlsSettings
-from flowrunner.errors import StepError
 from flowrunner.run import connection as connection_module
-from flowrunner.run import network, plain
+from flowrunner.run import network
 from flowrunner.run import subscriptions as subscriptions_module
-from flowrunner.run.buffered_socket import BufferedSocket
-from flowrunner.run.client import Client
 from flowrunner.run.link import Terms
-from flowrunner.run.outbox import Outbox
-from flowrunner.run.plain import PlainLink
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.run.fake_broker import Answer, fake_broker, version_of
 from tests.run.fakes import FakeProgram, Hand, Told, quick_backoff, ready, running, subscribe, until
+
+pytestmark = pytest.mark.usefixtures("each_link")
 
 CONNACK_5 = bytes.fromhex("2003000000")
 CONNACK_311 = bytes.fromhex("20020000")
@@ -491,89 +487,6 @@ async def test_tls(tmp_path: Path) -> None:
             told = Told()
             async with running(settings, FakeProgram("flow", "a"), told=told, is_ready=False):
                 await said(told, words)
-
-
-async def test_publishes_without_a_broker_are_bounded_and_say_so() -> None:
-    link = PlainLink(lambda *_: None, lambda *_: None, outbox=Outbox(most_messages=2))
-    link.publish("a", b"")
-    link.publish("a", b"", 1)
-    link.publish("a", b"", 2)
-    assert (link.dropped, link.pending) == (1, 2)
-    with pytest.raises(StepError, match="2 publishes wait for the broker already"):
-        link.publish("a", b"", 1)
-
-
-@pytest.mark.broker
-async def test_a_slow_network_costs_publishes_at_qos_0_and_not_the_memory(
-    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLOWRUNNER_WIRE", "off")
-    monkeypatch.setattr(plain, "MOST_UNSENT", 100_000)
-    told = Told()
-    async with running(mosquitto.settings(), FakeProgram("flow", "a"), told=told) as runner:
-        link = runner.connections["default"].link
-        for _ in range(1000):
-            link.publish("out", b"x" * 1000)
-        assert 850 < link.dropped < 950
-        await until(lambda: not link.write())
-        link.publish("out", b"x")
-        assert link.dropped < 950
-    assert told.count("was dropped: the network does not keep up") == 1
-
-
-class Pieces:
-    """A socket that gives what is in a list: bytes, or an exception to raise."""
-
-    def __init__(self, *pieces: bytes | Exception) -> None:
-        self.pieces = list(pieces)
-
-    def recv(self, _size: int) -> bytes:
-        if not self.pieces:
-            raise BlockingIOError
-        piece = self.pieces.pop(0)
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
-
-
-def test_a_buffered_socket_gives_every_byte_in_order_and_then_the_end() -> None:
-    socket = BufferedSocket(Pieces(b"abc", b"de", b""))  # type: ignore[arg-type]
-    news = [socket.has_news]
-    with pytest.raises(BlockingIOError):
-        socket.recv(1)
-    for size, expected in ((2, b"ab"), (10, b"cde"), (1, b"")):
-        socket.fill()
-        news.append(socket.has_news)
-        assert socket.recv(size) == expected
-        news.append(socket.has_news)
-    assert news == [False, True, True, True, False, True, True]
-
-
-def test_a_buffered_socket_gives_what_came_before_an_error() -> None:
-    socket = BufferedSocket(Pieces(b"abc", ConnectionResetError("gone")))  # type: ignore[arg-type]
-    socket.fill()
-    socket.fill()
-    assert socket.recv(10) == b"abc"
-    with pytest.raises(ConnectionResetError):
-        socket.recv(1)
-
-
-def test_the_two_private_parts_of_paho_that_are_changed_are_still_there() -> None:
-    link = PlainLink(lambda *_: None, lambda *_: None)
-    client = Client(ConnectionSettings(), MQTTProtocolVersion.MQTTv5, "id", link)
-    base = type(client).__mro__[1]
-    assert {"_create_socket", "_mid_generate"} <= vars(base).keys()
-    link._outbox.in_flight.update({1: None, 2: None, 4: None})  # type: ignore[dict-item]
-    assert [client._mid_generate() for _ in range(3)] == [3, 5, 6]
-
-
-@pytest.mark.broker
-async def test_paho_reads_and_writes_through_the_link(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOWRUNNER_WIRE", "off")
-    async with running(mosquitto.settings(), FakeProgram("flow", "a")) as runner:
-        client = runner.connections["default"]._client
-        assert client is not None
-        assert isinstance(client.socket(), BufferedSocket)
 
 
 async def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time() -> None:

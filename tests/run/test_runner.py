@@ -18,7 +18,7 @@ from flowrunner.sources import AtStart, Every
 from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.run.fakes import FakeProgram, Hand, Told, Work, quick_backoff, ready, running, subscribe, until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("each_link")]
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
