@@ -59,6 +59,13 @@ class VirtualClock:
         """Seconds since the clock was made."""
         return self._time
 
+    @property
+    def due(self) -> float | None:
+        """When the next call is to be made, as `time` counts; None if there is none."""
+        while self._due and self._due[0][2].call is None:
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
+
     def call_at(self, when: float, call: Callable[[], object]) -> Timer:
         """Call while `advance` passes `when`."""
         due = _Due(call)

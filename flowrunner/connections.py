@@ -11,16 +11,40 @@ DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "mqtt+unix":
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Files for an encrypted connection; an empty text means: not given."""
+    """Files for an encrypted connection; an empty text means: not given.
+
+    `passphrase` opens the key; `alpn` are the protocols that are offered (RFC 7301).
+    """
 
     ca: str = ""
     cert: str = ""
     key: str = ""
+    passphrase: str | None = field(default=None, repr=False)
+    alpn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that tells others what becomes of a connection: that it is there, that it broke, that it ends.
+
+    `delay` (seconds) is for the will alone: how long the broker waits for us to come back (MQTT 5.0 section 3.1.3.2.2).
+    """
+
+    topic: str
+    payload: bytes = field(default=b"", repr=False)
+    qos: int = 0
+    retain: bool = False
+    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """One entry under `connections:`, complete. `keep` (seconds) is how long the broker keeps the session."""
+    """One entry under `connections:`, complete.
+
+    `keep` (seconds) is how long the broker keeps the session. `birth` is published whenever the connection is made,
+    `will` by the broker when it breaks, and `close` when it is ended on purpose. `receive_maximum` is how many messages
+    at QoS 1 and 2 the broker may send before they are acknowledged.
+    """
 
     name: str = "default"
     scheme: Scheme = "mqtt"
@@ -34,6 +58,10 @@ class ConnectionSettings:
     keep: float | None = None
     keepalive: int = 60
     tls: TlsSettings = TlsSettings()
+    receive_maximum: int = 65_535
+    birth: Notice | None = None
+    will: Notice | None = None
+    close: Notice | None = None
 
     @property
     def shown(self) -> str:

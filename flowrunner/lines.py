@@ -20,7 +20,7 @@ class Queue:
     """How many messages of a flow may wait at one place, and which go when there are more."""
 
     size: int = 1_000
-    policy: Policy = "drop_oldest"
+    policy: Policy = "block"
 
 
 class Outside(Protocol):
@@ -43,6 +43,44 @@ class Told(Protocol):
         """There is room again where messages were dropped."""
 
 
+class Promise(Protocol):
+    """The acknowledgement of a message to its broker, which is due when everything that holds it has released it."""
+
+    def hold(self) -> None:
+        """Keep it back until `release` is called once more."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+class Promises(Protocol):
+    """Knows which message is being handled, so that what takes longer can hold back its acknowledgement."""
+
+    def take(self) -> Promise | None:
+        """Hold back the acknowledgement of the message that is being handled; None if it needs none."""
+
+    def keep(self, promise: Promise | None, call: Callable[[], object]) -> None:
+        """Make a call that goes on with the message of a promise."""
+
+    def settle(self, promise: Promise | None, *, is_given_up: bool) -> None:
+        """Learn that what a promise was taken for is done, or given up."""
+
+
+class NoPromises:
+    """Where nobody waits for an acknowledgement: in tests, and for messages on the side."""
+
+    def take(self) -> Promise | None:
+        """See `Promises`."""
+        return None
+
+    def keep(self, promise: Promise | None, call: Callable[[], object]) -> None:  # noqa: ARG002 - see `Promises`
+        """See `Promises`."""
+        call()
+
+    def settle(self, promise: Promise | None, *, is_given_up: bool) -> None:
+        """See `Promises`."""
+
+
 class Closing(Protocol):
     """Something that is closed at the end."""
 
@@ -56,7 +94,7 @@ Closed = TypeVar("Closed", bound=Closing)
 class Waits:
     """All that waits in one version of a flow, and how it ends.
 
-    `on_idle` is called whenever nothing waits any more.
+    `on_idle` is called whenever nothing waits any more; `promises` belong to whoever runs the flow.
     """
 
     def __init__(self, told: Told, flow: str, queue: Queue) -> None:
@@ -68,6 +106,7 @@ class Waits:
         self.is_given_up = False
         self.on_idle: Callable[[], object] = _nothing
         self.common: dict[str, Closing] = {}
+        self.promises: Promises = NoPromises()
 
     @property
     def is_busy(self) -> bool:
@@ -120,7 +159,8 @@ def given_up() -> StepError:
 class Turn:
     """A message (`held`) that waits for a worker, with what there is to do for it.
 
-    With an `error` the step has failed on it already; with `is_passing` there is nothing to do.
+    With an `error` the step has failed on it already; with `is_passing` there is nothing to do. Until it is over it has
+    the acknowledgement of its message held back, by its `promise`.
     """
 
     worker: "Worker"
@@ -129,6 +169,7 @@ class Turn:
     error: Exception | None = None
     is_passing: bool = False
     is_over: bool = False
+    promise: Promise | None = None
 
     @property
     def is_work(self) -> bool:
@@ -170,10 +211,12 @@ class Worker:
         if turn.is_over:
             return
         turn.is_over = True
+        promises = self.waits.promises
         try:
-            conclude()
+            promises.keep(turn.promise, conclude)
         finally:
             self.outside.leave()
+            promises.settle(turn.promise, is_given_up=self.waits.is_given_up)
 
 
 @dataclass(slots=True, eq=False)
@@ -189,6 +232,7 @@ class Line:
         """Take a turn in, if there is room."""
         waits = turn.worker.waits
         turn.worker.outside.enter()
+        turn.promise = waits.promises.take()
         if waits.is_given_up:
             turn.worker.refuse(turn, given_up())
             return
@@ -201,7 +245,8 @@ class Line:
         """Drop a turn, as the policy says."""
         if queue.policy == "block" and newest.qos and len(self.waiting) <= MOST_BLOCKED:
             return
-        dropped = self.waiting.popleft() if queue.policy == "drop_oldest" else self.waiting.pop()
+        is_oldest = queue.policy == "drop_oldest" or (queue.policy == "block" and not self.waiting[0].qos)
+        dropped = self.waiting.popleft() if is_oldest else self.waiting.pop()
         self.is_dropping = True
         worker = dropped.worker
         worker.waits.told.queue_dropped(worker.waits.flow, worker.place)
@@ -221,9 +266,13 @@ class Line:
                     self.refuse(turns)
                 else:
                     self.working = turns
-                    worker.begin(turns, lambda turns=turns: self.done(turns))  # type: ignore[misc]
+                    self.begin(worker, turns)
         finally:
             self.is_advancing = False
+
+    def begin(self, worker: Worker, turns: Sequence[Turn]) -> None:
+        """Have the work for these turns begun, on behalf of the message of the first."""
+        worker.waits.promises.keep(turns[0].promise, lambda: worker.begin(turns, lambda: self.done(turns)))
 
     def next_turns(self) -> Sequence[Turn]:
         """The next turn, and those right behind it that can be done with it at once."""

@@ -43,6 +43,8 @@ class Step(ABC):
     IS_ON_THE_WAY: ClassVar[bool] = False
     #: Whether the steps inside are those of another flow (`call`), with names of their own.
     IS_CALL: ClassVar[bool] = False
+    #: Whether the step asks or changes the world outside: in a test it is not done, but answered by `mocks:`.
+    IS_OUTSIDE: ClassVar[bool] = False
 
     at: Placement
 
@@ -134,6 +136,19 @@ def is_cut(step: Step) -> bool:
     if step.is_cut() or step.IS_CALL:
         return True
     return step.IS_ON_THE_WAY and any(is_cut(nested) for branch in step.inner() for nested in branch)
+
+
+def line_of(step: Step) -> str:
+    """The line of the file in which a step's key stands, from there to the end of the step, without a comment."""
+    begin, whole = step.at.key_span, step.at.span
+    text = begin.source.span(begin.start, max(begin.end, whole.end)).first_line().text
+    text = text.partition("  #")[0].rstrip()
+    while text[-1:] in _CLOSING and text.count(text[-1]) > text.count(_CLOSING[text[-1]]):
+        text = text[:-1].rstrip()
+    return text
+
+
+_CLOSING = {"]": "[", "}": "{"}
 
 
 @dataclass(frozen=True, slots=True)

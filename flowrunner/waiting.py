@@ -4,7 +4,7 @@ import ast
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from flowrunner.code import Block, Host, Running
 from flowrunner.lines import Line, Turn, Worker, given_up
@@ -16,6 +16,14 @@ Outcome = Sequence[Mapping[str, Any]]
 
 #: The message goes on as it is.
 UNCHANGED: Outcome = ({},)
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What a step would do in the world outside, in words, and what would come of it; None if only the world knows."""
+
+    text: str
+    outcome: Outcome | None = None
 
 
 class Fail(Protocol):
@@ -123,6 +131,13 @@ class WaitingStep(Step):
 
     `emit` writes `_job = ...`; where that fails, the message fails in its turn, so that nobody overtakes it.
     """
+
+    #: Whether it does something in the world outside that cannot be undone or repeated at will.
+    IS_OUTSIDE: ClassVar[bool] = True
+
+    def foretell(self, job: Any) -> Foretold:  # noqa: ARG002
+        """What the worker would do for a message, for those who try a flow and touch nothing."""
+        return Foretold(f"the work of `{self.KEY}`")
 
     def is_cut(self) -> bool:
         """See `Step`: what follows runs later."""

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowrunner.cli.options import Misuse, broker_option_in, compose, make_command, option, paths_argument
-from flowrunner.cli.paths import existing, load_flows
+from flowrunner.cli.paths import existing, warn_of_password
 from flowrunner.cli.terminal import ERRORS, say, wants_color
 from flowrunner.diagnostics import Diagnostic, name_list
-from flowrunner.errors import FlowError
+from flowrunner.run.first_process import stay_behind_if_first
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
+
     from flowrunner.compile import Program
-    from flowrunner.read.load import Loaded
     from flowrunner.read.settings import Settings
+    from flowrunner.run.explaining import Explaining
+    from flowrunner.run.following import Following
+    from flowrunner.run.runner import Runner
+    from flowrunner.web.place import Place
 
 _CONNECTION, _EDITING, _PAGE, _SHOWN = "Broker", "While flows are edited", "Page in the browser", "What is shown"
 
@@ -29,10 +35,13 @@ _options = compose(
            help="Processes that share the messages between them [1]."),
     option("--allow", metavar="exec", multiple=True, type=click.Choice(["exec"]), section=_CONNECTION,
            help="Let flows run programs of this machine (step `exec`)."),
-    option("--no-reload", is_flag=True, section=_EDITING, help="Do not take up changes of flow files."),
+    option("--read-only", is_flag=True, section=_CONNECTION,
+           help="Only look: publish nothing, run no flow with `http`, `write`, `sqlite` or `exec`."),
+    option("--no-reload", is_flag=True, section=_EDITING, help="Do not watch files; SIGHUP still reloads them."),
     option("--no-preview", is_flag=True, section=_EDITING,
            help="After an edit, do not show what the last messages would have become."),
     option("--web", metavar="HOST:PORT", section=_PAGE, help="Where the page is served [on this machine only]."),
+    option("--web-read-only", is_flag=True, section=_PAGE, help="For looking only: nothing is edited or published."),
     option("--no-web", is_flag=True, section=_PAGE, help="Do not serve it."),
     option("--explain", is_flag=True, section=_SHOWN, help="Tell the protocol in words as it happens."),
     option("--log-format", metavar="text|json", default="text", type=click.Choice(["text", "json"]), section=_SHOWN,
@@ -58,49 +67,72 @@ def command(paths: tuple[Path, ...], **given: Any) -> int:
     PATHS are files and folders [flows/]. The broker is that of --broker, else of the variable FLOWRUNNER_BROKER,
     else of `flowrunner.yaml` in the folder, else localhost:1883, where an embedded broker is started if none listens.
 
-    A broker that is away is waited for, whatever it takes. A flow with mistakes does not run; the others do. A second
-    Ctrl-C ends everything at once. Exit code 0: it was stopped; 1: no flow can run; 2: wrong usage.
+    A file that is saved is taken up at once, without losing a message or what steps remember; with a mistake in it the
+    old flow goes on. A broker that is away is waited for, whatever it takes. A second Ctrl-C ends everything at once.
+    Exit code 0: it was stopped; 1: no flow can run; 2: wrong usage.
     """
+    stay_behind_if_first()
     url = given["broker"] or os.environ.get("FLOWRUNNER_BROKER") or None
     _check_address(url)
+    warn_of_password(given["broker"])
+    given["place"] = _place(given)
     _say_what_is_missing(given)
     gc.disable()  # what is read now stays: looking through all of it again and again takes a third of the start
     try:
-        loaded = load_flows(paths, url=url, allow=frozenset(given["allow"]))
-        return _Run(loaded, existing(paths), is_json=given["log_format"] == "json", has_url=url is not None).run()
+        return _Run(existing(paths), url, given).run()
     finally:
         gc.unfreeze()
         gc.enable()
 
 
 class _Run:
-    """One run of what was loaded."""
+    """One run of the flows of some paths; `url` is the address of the broker, if it is given."""
 
-    def __init__(self, loaded: "Loaded", paths: Sequence[Path], *, is_json: bool, has_url: bool) -> None:
+    def __init__(self, paths: Sequence[Path], url: str | None, given: "Mapping[str, Any]") -> None:
+        from flowrunner.compile import compile_flow
+        from flowrunner.read.library import Library
+        from flowrunner.run.following import Edits
         from flowrunner.run.output import Output
         from flowrunner.run.report import Report
         from flowrunner.run.service import Service
 
-        self._loaded = loaded
-        self._mistakes = list(loaded.diagnostics)
         self._paths = paths
+        self._library: Library[Program] = Library(paths, compile_flow, url=url, allow=frozenset(given["allow"]))
+        self._contents = self._library.refresh()
         self._output = Output(sys.stdout, closed=self._stop)
+        is_json = given["log_format"] == "json"
         color = not is_json and wants_color(sys.stdout)
         self._report = Report(self._output.write, format="json" if is_json else "text", color=color)
-        first = paths[0]
-        self._service = Service(
-            loaded.settings.connections,
-            self._report,
-            folder=first if first.is_dir() else first.parent,
-            is_broker_named=has_url or _names_broker(loaded.settings),
+        folder = paths[0] if paths[0].is_dir() else paths[0].parent
+        settings = self._contents.settings
+        is_read_only = given["read_only"]
+        edits = Edits(
+            self._library,
+            paths,
+            None if is_read_only else folder,
+            is_watched=not given["no_reload"],
+            has_previews=not given["no_preview"],
         )
+        self._service = Service(
+            settings.connections,
+            self._report,
+            folder=folder,
+            is_broker_named=url is not None or _names_broker(settings),
+            edits=edits,
+            explaining=self._explaining() if given["explain"] else None,
+            is_read_only=is_read_only,
+            beside=self._page if given["place"] is not None else None,
+        )
+        self._place = given["place"]
+        self._folder = folder
 
     def run(self) -> int:
         """Run until it is stopped; returns the exit code."""
         from flowrunner.run.opening import announce
 
         try:
-            programs = self._compile()
+            versions = self._contents.versions.values()
+            programs = [version.program for version in versions if version.flow.is_enabled]
             if not programs or self._has_bad_settings():
                 self._report_mistakes()
                 self._report.say("nothing-to-run", self._why_nothing(), level="error")
@@ -114,28 +146,37 @@ class _Run:
             self._output.close()
         return 0
 
+    def _explaining(self) -> "Explaining":
+        from flowrunner.run.explaining import Explaining
+
+        return Explaining(self._report)
+
+    def _page(self, runner: "Runner", following: "Following") -> "AbstractAsyncContextManager[object]":
+        from flowrunner.web.beside import show_page
+
+        assert self._place is not None
+
+        return show_page(
+            runner,
+            following,
+            self._report,
+            library=self._library,
+            place=self._place,
+            paths=self._paths,
+            folder=self._folder,
+        )
+
     def _stop(self) -> None:
         self._service.stop()
-
-    def _compile(self) -> "list[Program]":
-        from flowrunner.compile import compile_flow
-
-        programs = []
-        for flow in self._loaded.flows:
-            try:
-                programs += [compile_flow(flow)] if flow.is_enabled else []
-            except FlowError as error:  # too large for Python: the others run
-                self._mistakes += error.diagnostics
-        return programs
 
     def _has_bad_settings(self) -> bool:
         """Whether settings hold errors: then nobody knows which broker is meant."""
         from flowrunner.read.load import SETTINGS_FILE
 
-        return any(_is_error_in(diagnostic, SETTINGS_FILE) for diagnostic in self._loaded.diagnostics)
+        return any(_is_error_in(diagnostic, SETTINGS_FILE) for diagnostic in self._contents.diagnostics)
 
     def _report_mistakes(self) -> None:
-        found = sorted(set(self._mistakes), key=lambda diagnostic: diagnostic.sort_key)
+        found = sorted(set(self._contents.diagnostics), key=lambda diagnostic: diagnostic.sort_key)
         errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
         for diagnostic in errors:
             self._report.frame(diagnostic)
@@ -150,9 +191,9 @@ class _Run:
     def _why_nothing(self) -> str:
         if self._has_bad_settings():
             return "the settings hold mistakes: mend them, then run again"
-        if self._loaded.flows:
+        if self._contents.versions:
             return "every flow is switched off (`enabled: false`)"
-        if self._mistakes:
+        if self._contents.diagnostics:
             return "no flow can run: mend the mistakes above, then run again"
         where = name_list([path.as_posix() for path in self._paths])
         return f"there is no flow in {where}: `flowrunner new NAME` writes one"
@@ -168,9 +209,23 @@ def _check_address(url: str | None) -> None:
             raise Misuse(error.message, error.help) from None
 
 
+def _place(given: dict[str, Any]) -> "Place | None":
+    """Where the page is wanted, None if nowhere: `--web`, else the variable FLOWRUNNER_WEB, which may say `off`."""
+    from flowrunner.web.place import Place, parse_place
+
+    text = given["web"] or os.environ.get("FLOWRUNNER_WEB", "")
+    if given["no_web"] or text == "off":
+        return None
+    is_read_only = given["web_read_only"] or given["read_only"]
+    try:
+        return parse_place(text, is_read_only=is_read_only) if text else Place(is_read_only=is_read_only)
+    except ValueError as error:
+        raise Misuse(f"`{text}` is no address for the page", str(error)) from None
+
+
 def _say_what_is_missing(given: dict[str, Any]) -> None:
     """Parts whose options are there before they are."""
-    missing = {"--workers": given["workers"] > 1, "--web": given["web"], "--explain": given["explain"]}
+    missing = {"--workers": given["workers"] > 1}
     for name, is_given in missing.items():
         if is_given:
             say(f"`{name}` has no effect in this version")

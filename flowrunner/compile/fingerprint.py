@@ -26,7 +26,7 @@ def fingerprint(flow: Flow) -> str:
     Comments, description, tests, quotes, blanks in expressions and the order of options do not count. What an option
     holds of other files does. The order of keys in a map of the user's does: it is seen in what is published.
     """
-    does = (flow.name, flow.is_enabled, flow.sources, flow.queue, flow.on_error, flow.steps)
+    does = (flow.name, flow.is_enabled, flow.sources, flow.queue, flow.publish_only, flow.on_error, flow.steps)
     return digest((form(does), form(given_to(flow))))
 
 

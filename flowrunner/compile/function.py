@@ -11,6 +11,7 @@ from flowrunner.code import ORIGIN, Block, Host, Segment, place
 from flowrunner.compile.calls import CallWriter
 from flowrunner.compile.entry import names_in, names_set_in, write_entry
 from flowrunner.compile.guards import Guard, Guards
+from flowrunner.compile.taps import Taps, TapWriter
 from flowrunner.compile.waits import WaitWriter
 from flowrunner.expressions import NAMESPACE, Expression, Scope
 from flowrunner.read.flow import Flow
@@ -50,7 +51,7 @@ class Part:
 class FlowWriter:
     """Writes the functions of one flow; it is the `flowrunner.code.Writer` of its steps."""
 
-    def __init__(self, flow: Flow, *, mark: Callable[[Step], ast.stmt] | None = None) -> None:
+    def __init__(self, flow: Flow, *, mark: Callable[[Step], ast.stmt] | None = None, taps: Taps | None = None) -> None:
         self.flow = flow
         self.name = "_flow_" + re.sub(r"\W", "_", flow.name, flags=re.ASCII)
         self.mark = mark
@@ -63,6 +64,7 @@ class FlowWriter:
         self.calls = CallWriter(self)
         self.guards = Guards(self)
         self.waits = WaitWriter(self)
+        self.taps = TapWriter(self, taps)
         self.resumes: dict[str, str] = {}  # name of what holds messages -> name of the function that lets them go on
         self.places = place_steps(flow)
         self.names = name_steps(flow)
@@ -161,7 +163,7 @@ class FlowWriter:
             if is_cut(step):
                 self.write_cut(step, steps[index + 1 :], block, row, then)
                 return
-            self.write_plain(step, block, row)
+            self.write_plain(step, steps[index + 1 :], block, row)
         self.close(row, block)
         if then is not None:
             block.call(then)
@@ -171,7 +173,7 @@ class FlowWriter:
         block.statements += self.guards.wrap(self.guards.around, row)
         row.statements = []
 
-    def write_plain(self, step: Step, block: Block, row: Block) -> None:
+    def write_plain(self, step: Step, rest: Sequence[Step], block: Block, row: Block) -> None:
         """A step behind which the next line is the next step."""
         for known in (block, row):
             known.span, known.scope = step.at.key_span, self.flow.scopes[id(step)]
@@ -181,11 +183,12 @@ class FlowWriter:
         work = block.inner()
         if self.mark:
             (block if guard else row).statements.append(self.mark(step))
+        self.taps.write("in", step, block if guard else row)
         with self.guards.inside(step, guard, is_inline=True):
             step.emit(work)
         if step.at.when is not None:
             inside, work = work, block.inner()
-            work.run("if WHEN:\n    WORK", WHEN=block.value(step.at.when), WORK=inside.filled())
+            self.write_condition(step, work, block.value(step.at.when), inside)
         if guard is None:
             row.statements += work.statements
         else:
@@ -193,16 +196,26 @@ class FlowWriter:
                 set_inside = names_set_in(work.statements)
                 guard = self.guards.keeping(guard, block, [name for name in work.scope.names if name in set_inside])
             block.statements += self.guards.wrap(guard, work)
+        if not work.statements or not isinstance(work.statements[-1], ast.Return):
+            self.taps.write("out", step, row if guard is None else block, self.taps.behind(step, rest, block.scope))
+
+    def write_condition(self, step: Step, to: Block, when: ast.expr, work: Block) -> None:
+        """The code of a step, run if its `when` is true."""
+        skipped = self.taps.write_skipped(step, to).statements
+        source = "if WHEN:\n    WORK\nelse:\n    SKIPPED" if skipped else "if WHEN:\n    WORK"
+        to.run(source, WHEN=when, WORK=work.filled(), SKIPPED=skipped)
 
     def write_cut(self, step: Step, rest: Sequence[Step], block: Block, row: Block, then: Segment | None) -> None:
         """A step behind which the message goes on in another function, which is written first."""
         self.close(row, block)
         block.span, block.scope = step.at.key_span, self.flow.scopes[id(step)]
         if rest and id(rest[0]) in self.flow.scopes:
-            scope = self.flow.scopes[id(rest[0])]
-            then = self.segment(block, scope, lambda inner, behind=then: self.write_steps(rest, inner, behind))  # type: ignore[misc]
+            then = self.write_behind(step, rest, block, then)
+        else:
+            then = self.taps.segment(step, rest, block, then)
         if self.mark:
             block.statements.append(self.mark(step))
+        self.taps.write("in", step, block)
         if isinstance(step, WaitingStep):
             self.waits.write(step, block, then)
             return
@@ -216,9 +229,19 @@ class FlowWriter:
             return
         if then is not None:
             work.drop()
-        block.run("if WHEN:\n    WORK", WHEN=condition, WORK=work.filled())
+        self.write_condition(step, block, condition, work)
         if then is not None:
             block.call(then)
+
+    def write_behind(self, step: Step, rest: Sequence[Step], block: Block, then: Segment | None) -> Segment:
+        """The steps behind a cut one as a function of their own."""
+        scope = self.flow.scopes[id(rest[0])]
+
+        def write(inner: Block) -> None:
+            self.taps.write("out", step, inner, scope)
+            self.write_steps(rest, inner, then)
+
+        return self.segment(block, scope, write)
 
     def write_work(self, step: Step, work: Block, own: Guard | None, then: Segment | None) -> None:
         """The code of a cut step, and how the message goes on."""

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from flowrunner.code import Host
 from flowrunner.compile.entrance import connect
 from flowrunner.compile.failure import describe_failure, explain_failure
-from flowrunner.compile.function import FlowWriter
+from flowrunner.compile.function import FlowWriter, Part
+from flowrunner.compile.taps import Taps
 from flowrunner.compile.waits import WaitPlan
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.errors import FlowError, StepError
@@ -17,6 +18,7 @@ from flowrunner.expressions import NAMESPACE
 from flowrunner.jsons import to_payload
 from flowrunner.message import Message, Properties
 from flowrunner.read.flow import Flow
+from flowrunner.step import Step
 
 
 class Handler(Protocol):
@@ -77,20 +79,42 @@ class Program:
         return explain_failure(self.flow, self.code, error, origin)
 
 
-def compile_flow(flow: Flow) -> Program:
-    """Compile a flow that was read without errors. Raises FlowError where Python's own limits do not allow it."""
+class Watch(Protocol):
+    """Writes into the code of a flow what tells where its messages come: see `flowrunner.trial.coverage`."""
+
+    def begin(self, writer: FlowWriter) -> None:
+        """Share what the code will call."""
+
+    def mark(self, step: Step) -> ast.stmt:
+        """A statement to stand before a step."""
+
+    def edit(self, part: Part) -> None:
+        """Change a function that is written; every node of it has the place in the file that it comes from."""
+
+
+def compile_flow(flow: Flow, *, taps: Taps | None = None, watch: Watch | None = None) -> Program:
+    """Compile a flow that was read without errors. Raises FlowError where Python's own limits do not allow it.
+
+    With `taps` it shows what messages are at some of its steps, and does the same with them; its state fits that of the
+    flow without taps, so that one can be swapped for the other as an edit is.
+    """
     try:
-        return compiled(flow)
+        return compiled(flow, taps, watch)
     except (RecursionError, SyntaxError):  # SyntaxError: more than twenty `try` inside each other
         message = f"the flow `{flow.name}` is too large, or nested too deeply, to be compiled"
         helps = ("make several flows of it",)
         raise FlowError([Diagnostic("too-deep", message, flow.span.first_line(), helps=helps)]) from None
 
 
-def compiled(flow: Flow) -> Program:
+def compiled(flow: Flow, taps: Taps | None = None, watch: Watch | None = None) -> Program:
     """See `compile_flow`."""
-    writer = FlowWriter(flow)
+    writer = FlowWriter(flow, mark=watch.mark if watch else None, taps=taps)
+    if watch:
+        watch.begin(writer)
     parts = writer.write()
+    if watch:
+        for part in parts:
+            watch.edit(part)
     functions: list[ast.stmt] = [part.definition() for part in parts]
     module = ast.Module(functions, [])
     try:

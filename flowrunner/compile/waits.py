@@ -26,6 +26,7 @@ class WaitPlan:
     hooks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
     is_serial: bool = False
+    steps: Mapping[str, WaitingStep] = field(default_factory=dict, compare=False)  # whose workers they are
 
 
 class WaitWriter:
@@ -35,12 +36,13 @@ class WaitWriter:
         self.writer = writer
         self.hooks: dict[str, dict[str, str]] = {}
         self.outside: dict[str, str] = {}
+        self.steps: dict[str, WaitingStep] = {}
         self.is_serial = False
         self.around = ""  # the worker that tries what is being written
 
     def plan(self) -> WaitPlan:
         """What was written."""
-        return WaitPlan(self.hooks, self.outside, self.is_serial)
+        return WaitPlan(self.hooks, self.outside, self.is_serial, self.steps)
 
     def write(self, step: WaitingStep, block: Block, then: Segment | None) -> None:
         """Write that a message goes into the line of a step, with the work for it, or with the error that stopped it.
@@ -50,6 +52,7 @@ class WaitWriter:
         self.writer.guards.is_used = True
         worker = step.worker_name(block)
         self.outside[worker] = self.around
+        self.steps[worker] = step
         if not self.around and not any(step is other for other in self.writer.flow.steps):
             self.is_serial = True
         hooks = self.hooks[worker] = {}
@@ -71,9 +74,10 @@ class WaitWriter:
             holes: dict[str, Hole] = {
                 "WHEN": block.value(step.at.when),
                 "WORK": inside.filled(),
+                "SKIPPED": self.writer.taps.write_skipped(step, block).statements,
                 "PASS": block.shared("pass", PASS),
             }
-            work.run("if WHEN:\n    WORK\nelse:\n    _job = PASS", **holes)
+            work.run("if WHEN:\n    WORK\nelse:\n    SKIPPED\n    _job = PASS", **holes)
         block.run("_held = HELD", HELD=self.display(block, names))
         block.run(
             """

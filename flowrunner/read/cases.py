@@ -1,17 +1,18 @@
 """Turns the `tests:` of a flow into cases that can be run: what is given, and exactly what must come out."""
 
-import base64
-import binascii
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from flowrunner.diagnostics import Diagnostic, Label
-from flowrunner.errors import StepError
+from flowrunner.diagnostics import Diagnostic, name_list, suggest
 from flowrunner.jsons import to_payload
 from flowrunner.options import Bool, Duration, FixedQoS, Kind, MessageProperties, Place, Text, option
 from flowrunner.options.maps import missing_key, nothing_more, read_options
-from flowrunner.read.nodes import List, Map, Node, Scalar, plain
-from flowrunner.report import Refused
+from flowrunner.read.literal import BASE64, HEX, Literal, LiteralMap, payload_of
+from flowrunner.read.mocks import Mock, Mocks, check_mocks
+from flowrunner.read.nodes import List, Map, Node, Scalar
+from flowrunner.report import Refused, Report
+from flowrunner.step import BrokenStep, Step, walk
 from flowrunner.text import Span
 from flowrunner.topics import BadTopic, check_topic
 
@@ -51,61 +52,22 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test of a flow."""
+    """One test of a flow. `expect_span` is the key `expect`, `var_spans` are the keys of `vars`."""
 
     name: str
     given: tuple[Given | After, ...]
     expect: tuple[Expected, ...]
     vars: dict[str, Any]
     env: dict[str, str]
+    mocks: tuple[Mock, ...]
     span: Span
+    expect_span: Span
+    var_spans: Mapping[str, Span] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class _Plain(Kind[Any]):
-    """Any value, as it stands: nothing is inserted in tests."""
-
-    phrase: str = "a value"
-
-    def schema(self) -> dict[str, Any]:
-        return {}
-
-    def read(self, node: Node, place: Place) -> Any:
-        return plain(node)
-
-
-@dataclass(frozen=True)
-class _Bytes(Kind[bytes]):
-    """Bytes in hexadecimal digits (blanks are free) or in base64."""
-
-    base: str
-    phrase: str
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "number", "boolean"]}
-
-    def read(self, node: Node, place: Place) -> bytes:
-        text = place.scalar(node, self.phrase).text
-        try:
-            return bytes.fromhex(text) if self.base == "hex" else base64.b64decode(text, validate=True)
-        except (ValueError, binascii.Error):
-            raise place.refuse(node, self.phrase) from None
-
-
-@dataclass(frozen=True)
-class _MapOf(Kind[dict[str, Any]]):
-    """A map of names and plain values."""
-
-    phrase: str = "a map"
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "object"}
-
-    def read(self, node: Node, place: Place) -> dict[str, Any]:
-        if not isinstance(node, Map):
-            raise place.refuse(node, self.phrase)
-        value: dict[str, Any] = plain(node)
-        return value
+    @property
+    def title(self) -> str:
+        """The name, or where the test stands if it has none."""
+        return self.name or f"test in line {self.span.line}"
 
 
 @dataclass(frozen=True)
@@ -126,18 +88,14 @@ class _TestTopic(Text):
         return text
 
 
-_HEX = _Bytes("hex", "bytes in hexadecimal digits such as `48 69`")
-_BASE64 = _Bytes("base64", "bytes in base64")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MessageKeys:
     """The keys of a message in a test."""
 
     topic: str | None = option(_TestTopic(), "the topic", default=None)
-    payload: Any = option(_Plain(), "the payload; a map or list is JSON, text UTF-8", default=...)
-    payload_hex: bytes | None = option(_HEX, "the payload as bytes, in hexadecimal digits", default=None)
-    payload_base64: bytes | None = option(_BASE64, "the payload as bytes, in base64", default=None)
+    payload: Any = option(Literal(), "the payload; a map or list is JSON, text UTF-8", default=...)
+    payload_hex: bytes | None = option(HEX, "the payload as bytes, in hexadecimal digits", default=None)
+    payload_base64: bytes | None = option(BASE64, "the payload as bytes, in base64", default=None)
     qos: int | None = option(FixedQoS(), "quality of service", default=None)
     retain: bool | None = option(Bool(), "the retain flag", default=None)
     properties: Any = option(MessageProperties(is_fixed=True), "MQTT 5 properties", default=None)
@@ -170,7 +128,7 @@ class _Messages(Kind[tuple[Any, ...]]):
                 message = "`after` stands alone, and only in `given`"
                 raise place.report.refuse(Diagnostic("wrong-value", message, node.span.first_line()))
             return After(keys["after"], node.span)
-        payload, has_payload = self.payload_of(keys, node, place)
+        payload, has_payload = payload_of(keys, node, place)
         properties = keys["properties"].value if keys["properties"] is not None else None
         if not self.is_given:
             rest = (keys["qos"], keys["retain"], properties, node.span)
@@ -180,23 +138,6 @@ class _Messages(Kind[tuple[Any, ...]]):
         flags = (keys["qos"] or 0, keys["retain"] or False)
         return Given(keys["topic"], to_payload(payload), *flags, properties or {}, node.span)
 
-    def payload_of(self, keys: dict[str, Any], node: Map, place: Place) -> tuple[Any, bool]:
-        """The payload, from whichever key it stands under, and whether it is there."""
-        found = [entry for entry in node if entry.key.text in {"payload", "payload_hex", "payload_base64"}]
-        if not found:
-            return None, False
-        if len(found) > 1:
-            labels = (Label(found[0].key.span, "here is one"),)
-            message = "a message has one payload"
-            raise place.report.refuse(Diagnostic("wrong-value", message, found[1].key.span, labels=labels))
-        payload = keys[found[0].key.text]
-        try:
-            to_payload(payload)
-        except StepError as error:
-            span = found[0].value.span.first_line()
-            raise place.report.refuse(Diagnostic(error.code, error.message, span)) from None
-        return payload, True
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CaseKeys:
@@ -205,8 +146,11 @@ class _CaseKeys:
     name: str = option(Text(), "what holds", default="")
     given: tuple[Any, ...] = option(_Messages(is_given=True), "what arrives: a message, or a list with `{after: 5s}`")
     expect: tuple[Any, ...] = option(_Messages(is_given=False), "exactly what comes out, in order; `[]` is nothing")
-    vars: dict[str, Any] = option(_MapOf(), "other values for the constants of the flow", default=None)
-    env: dict[str, Any] = option(_MapOf(), "values for the environment", default=None)
+    vars: dict[str, Any] = option(LiteralMap(), "other values for the constants of the flow", default=None)
+    env: dict[str, Any] = option(LiteralMap(), "values for the environment", default=None)
+    mocks: tuple[Mock, ...] = option(
+        Mocks(), "what steps answer that ask or change the world outside, by their `id`", default=()
+    )
 
 
 @dataclass(frozen=True)
@@ -234,8 +178,30 @@ class TestCases(Kind[tuple[Case, ...]]):
         except Refused:
             return None
         env = {name: str(value) for name, value in (keys["env"] or {}).items()}
-        return Case(keys["name"], keys["given"], keys["expect"], keys["vars"] or {}, env, node.span)
+        constants, expect = node.get("vars"), node.get("expect")
+        spans = (
+            {entry.key.text: entry.key.span for entry in constants.value}
+            if constants and isinstance(constants.value, Map)
+            else {}
+        )
+        assert expect is not None  # it must be there
+        given = (keys["given"], keys["expect"], keys["vars"] or {}, env, keys["mocks"])
+        return Case(keys["name"], *given, node.span, expect.key.span, spans)
+
+
+def check_cases(cases: Sequence[Case], steps: Sequence[Step], constants: Collection[str], report: Report) -> None:
+    """Report what does not fit the flow that is tested: mocks for no step, values for no constant."""
+    if any(isinstance(step, BrokenStep) for step in walk(steps)):
+        return
+    for case in cases:
+        check_mocks(case.mocks, steps, report)
+        for name, span in case.var_spans.items():
+            if name not in constants:
+                near = suggest(name, constants)
+                help = f"did you mean `{near}`?" if near else f"it has {name_list(sorted(constants))}"
+                message = f"the flow has no constant `{name}`"
+                report.say("unknown-name", message, span, helps=(help if constants else "",))
 
 
 MESSAGE_KEYS, CASE_KEYS = _MessageKeys, _CaseKeys
-__all__ = ["CASE_KEYS", "MESSAGE_KEYS", "After", "Case", "Expected", "Given", "TestCases"]
+__all__ = ["CASE_KEYS", "MESSAGE_KEYS", "After", "Case", "Expected", "Given", "TestCases", "check_cases"]

@@ -12,11 +12,12 @@ from flowrunner.options import Place, options_of
 from flowrunner.options.maps import read_what_can_be
 from flowrunner.options.nested import Handling
 from flowrunner.read.calls import Calls, Entries, Entry, Index, Library, NoIndex, entries_of
-from flowrunner.read.cases import Case
+from flowrunner.read.cases import Case, check_cases
 from flowrunner.read.document import read_document
 from flowrunner.read.keys import FlowKeys
 from flowrunner.read.loops import find_loops, find_silence, same_ids
 from flowrunner.read.nodes import List, Map, Node, Scalar
+from flowrunner.read.permission import Beginnings, find_forbidden
 from flowrunner.read.settings import Settings
 from flowrunner.read.step_list import FlowContext
 from flowrunner.read.words import FLOW_WORDS
@@ -33,6 +34,7 @@ class Flow:
 
     `constants` are the `vars` of the settings and the flow; `env` is what it may read of the environment. `scope` is
     what is known before the first step, `errors_scope` inside of `on_error`, `scopes` before each step (by its id()).
+    `publish_only` are beginnings of topics, each of which must allow what it publishes.
     `files` are those it refers to: tables, schemas, Python files. `calls` are the flows whose steps it takes, directly
     and through others.
     """
@@ -54,6 +56,7 @@ class Flow:
     files: tuple[Path, ...] = ()
     queue: Queue = Queue()
     calls: tuple[str, ...] = ()
+    publish_only: tuple[Beginnings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +226,12 @@ class FlowReader:
             check_source(source, check)
         check.steps(steps, scope)
         check.steps(keys["on_error"].steps, errors_scope)
+        permissions = tuple(one for one in (self.settings.publish_only, keys["publish_only"]) if one is not None)
+        report.extend(list(find_forbidden([*steps, *keys["on_error"].steps], permissions)))
         report.extend([*find_loops(sources, steps), *find_silence(sources, steps), *same_ids(steps)])
         if is_refused or calls.is_broken:
             raise Refused
+        check_cases(keys["tests"], [*steps, *keys["on_error"].steps], constants, report)
         if calls.chain == (name,):
             self.check_sources(name, node, sources, keys["tests"], report)
         return Flow(
@@ -246,6 +252,7 @@ class FlowReader:
             (*context.files, *calls.files),
             keys["queue"],
             tuple(dict.fromkeys(calls.names)),
+            permissions,
         )
 
     def check_sources(

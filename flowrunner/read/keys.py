@@ -27,6 +27,7 @@ from flowrunner.options.texts import topic_diagnostic
 from flowrunner.read.cases import Case, TestCases
 from flowrunner.read.cron import CronTicks
 from flowrunner.read.nodes import List, Map, Node, Scalar, plain
+from flowrunner.read.permission import Beginnings, TopicBeginnings
 from flowrunner.report import Refused
 from flowrunner.sources import AtStart, Cron, Every, Retained, Subscribe
 from flowrunner.topics import BadTopic, Filter, parse_filter, suspicions
@@ -194,9 +195,9 @@ class QueueKeys:
 
     size: int = option(Integer(1), "the most messages that wait before one step", default=Queue().size)
     policy: Policy = option(
-        Choice(("drop_oldest", "drop_new", "block")),
-        "which message goes when there are more: the one that waits longest, or the one that comes; `block` keeps those"
-        " of QoS 1 and 2 all the same, until the broker waits for their acknowledgement",
+        Choice(("block", "drop_oldest", "drop_new")),
+        "which message goes when there are more: `block` keeps those of QoS 1 and 2, until the broker waits for their"
+        " acknowledgement, and drops the oldest of QoS 0; else the one that waits longest, or the one that comes",
         default=Queue().policy,
     )
 
@@ -212,7 +213,7 @@ class Queues(Kind[Queue]):
 
     def read(self, node: Node, place: Place) -> Queue:
         if not isinstance(node, Map):
-            raise place.refuse(node, self.phrase, help="write `queue: {size: 1000, policy: drop_oldest}`")
+            raise place.refuse(node, self.phrase, help="write `queue: {size: 1000, policy: block}`")
         return Queue(**read_options(QueueKeys, node, Place(place.context, "", "queue"), nothing_more))
 
 
@@ -242,6 +243,9 @@ class FlowKeys:
     )
     queue: Queue = option(
         Queues(), "how many messages may wait where a step such as `http` takes its time", default=Queue()
+    )
+    publish_only: Beginnings | None = option(
+        TopicBeginnings(), "beginnings of topics: the flow publishes nowhere else", default=None
     )
     enabled: bool = option(Bool(), "`false` switches the flow off", default=True)
     tests: tuple[Case, ...] = option(

@@ -1,7 +1,7 @@
 """Turns paths into flows: finds the files, reads them all, and reports all that is wrong with any of them."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from flowrunner.read.calls import FileIndex
 from flowrunner.read.document import read_bytes
 from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
 from flowrunner.read.settings import Settings, read_settings
+from flowrunner.read.test_files import Tested, TestFiles, is_test_file
 from flowrunner.step import Step
 from flowrunner.text import Source, Span
 
@@ -20,12 +21,17 @@ ENDINGS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All flows that can run, the settings, and what is wrong with the others."""
+    """All flows that can run, the settings, and what is wrong with the others.
+
+    `tests` are the cases of `*.test.yaml` files, `test_files` the paths of these; the flows have cases of their own.
+    """
 
     flows: tuple[Flow, ...]
     settings: Settings
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[Path, ...] = ()
+    tests: tuple[Tested, ...] = ()
+    test_files: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -41,11 +47,13 @@ def load(
     environment: Mapping[str, str] | None = None,
     url: str | None = None,
     allow: frozenset[str] | None = frozenset(),
+    beside: Path | None = None,
 ) -> Loaded:
     """Read flow files and folders of them. Raises FileNotFoundError where a path does not exist.
 
     Settings come from the first `flowrunner.yaml`; `url` (of `--broker`) replaces that of the default connection.
-    `allow` is what flows may do that is dangerous (`exec`); None is for reading them only, and warns.
+    `allow` is what flows may do that is dangerous (`exec`); None is for reading them only, and warns. In the folder
+    `beside` are settings that hold for the paths, and flows that they may call.
     """
     broken: list[Diagnostic] = []
     if steps is None:
@@ -54,15 +62,55 @@ def load(
         steps = all_steps()
         broken = [as_diagnostic(error) for error in plugin_errors()]
     settings, mistakes = read_settings(
-        find_settings(paths), environment=os.environ if environment is None else environment, url=url
+        find_settings([*paths, *([beside] if beside else [])]),
+        environment=os.environ if environment is None else environment,
+        url=url,
     )
     settings = replace(settings, allow=allow)
     gathered = _Gathered(diagnostics=[*broken, *mistakes])
     files = tuple(dict.fromkeys(file for path in paths for file in find_files(path)))
-    index = FileIndex(lambda: files, shown_name)
-    read = [load_file(file, settings, steps, gathered, index) for file in files]
-    gathered.diagnostics += never_called(file for file in read if file is not None)
-    return Loaded(tuple(gathered.flows.values()), settings, tuple(gathered.diagnostics), files)
+    index = FileIndex(lambda: (*files, *(find_files(beside) if beside else ())), shown_name)
+    read = {file: load_file(file, settings, steps, gathered, index) for file in files}
+    if beside is None:  # else there are callers that nobody looks at
+        gathered.diagnostics += never_called(file for file in read.values() if file is not None)
+    flows, test_files = tuple(gathered.flows.values()), tuple(dict.fromkeys(find_tests(paths)))
+
+    def open_file(path: Path) -> FlowFile | None:
+        known = next((file for file in read if file.resolve() == path.resolve()), path)
+        if known not in read:
+            read[known] = load_file(known, settings, steps, gathered, index)
+        return read[known]
+
+    tests = load_tests(test_files, read, gathered, open_file) if test_files else ()
+    return Loaded(flows, settings, tuple(gathered.diagnostics), files, tests, test_files)
+
+
+def load_tests(
+    files: Sequence[Path],
+    read: Mapping[Path, FlowFile | None],
+    gathered: _Gathered,
+    open_file: Callable[[Path], FlowFile | None],
+) -> tuple[Tested, ...]:
+    """Read the files of tests; `open_file` reads a flow file that was not among the others."""
+    known = [file for file in read.values() if file is not None]
+    broken = {name for file in known for name in file.names or ()} - {*gathered.flows}
+    silent = {name for file in known for name in file.without_source}
+    reader = TestFiles(dict(gathered.flows), open_file, broken=broken, silent=silent)
+    found = [tested for path in files for tested in [load_test(path, reader, gathered)] if tested is not None]
+    gathered.diagnostics += reader.report.diagnostics
+    return tuple(found)
+
+
+def load_test(path: Path, reader: TestFiles, gathered: _Gathered) -> Tested | None:
+    """Read one file of tests."""
+    name = shown_name(path)
+    try:
+        source, mistakes = read_bytes(name, path.read_bytes())
+    except OSError as error:
+        gathered.diagnostics.append(unreadable(name, error))
+        return None
+    gathered.diagnostics += mistakes
+    return None if source is None else reader.read(source, path)
 
 
 def load_file(
@@ -143,12 +191,23 @@ def find_files(path: Path) -> Iterator[Path]:
 def find_names(path: Path) -> Iterator[str]:
     """The same as texts, of which there may be thousands."""
     if not path.is_dir():
-        yield str(path)
+        if not is_test_file(path):
+            yield str(path)
         return
     for folder, names in walk_folders(path):
         for name in sorted(names):
-            if name.endswith(ENDINGS) and not name.startswith(".") and name != SETTINGS_FILE:
+            if name.endswith(ENDINGS) and not name.startswith(".") and name != SETTINGS_FILE and not is_test_file(name):
                 yield os.path.join(folder, name)  # noqa: PTH118 - ten times as fast
+
+
+def find_tests(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files of tests of some paths, sorted within each."""
+    for path in paths:
+        if path.is_dir():
+            for folder, names in walk_folders(path):
+                yield from (Path(folder, name) for name in sorted(names) if is_test_file(name) and name[0] != ".")
+        elif is_test_file(path):
+            yield path
 
 
 def walk_folders(path: Path) -> Iterator[tuple[str, list[str]]]:

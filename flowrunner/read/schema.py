@@ -11,7 +11,9 @@ from flowrunner.options.computed import ExpressionKind
 from flowrunner.read.cases import CASE_KEYS, MESSAGE_KEYS
 from flowrunner.read.cron import CronKeys
 from flowrunner.read.keys import EveryKeys, FlowKeys, QueueKeys, SubscribeKeys
+from flowrunner.read.mocks import ANSWER_KEYS
 from flowrunner.read.nodes import List, Map, Node, plain
+from flowrunner.read.test_files import TestFileKeys
 from flowrunner.step import Step
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ def flow_schema(steps: Mapping[str, type[Step]]) -> dict[str, Any]:
     return {
         "$schema": DRAFT,
         "title": "flowrunner flow file",
-        "description": "One flow, or several below `flows:`.",
+        "description": "One flow, several below `flows:`, or (in `*.test.yaml`) tests of a flow.",
         "if": {"type": "object", "required": ["flows"]},
         "then": several,
-        "else": {"$ref": "#/definitions/flow"},
+        "else": {
+            "if": {"type": "object", "required": ["flow"]},
+            "then": object_schema(options_of(TestFileKeys)),
+            "else": {"$ref": "#/definitions/flow"},
+        },
         "definitions": {"flow": flow, **definitions(steps)},
     }
 
@@ -54,6 +60,7 @@ def definitions(steps: Mapping[str, type[Step]]) -> dict[str, Any]:
         "cron": object_schema(options_of(CronKeys)),
         "queue": object_schema(options_of(QueueKeys)),
         "test": object_schema(options_of(CASE_KEYS)),
+        "answer": object_schema(options_of(ANSWER_KEYS)),
         "given": object_schema(options_of(MESSAGE_KEYS)),
         "expected": object_schema(options_of(MESSAGE_KEYS)),
     }

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from flowrunner.address import BadAddress, parse_address
-from flowrunner.connections import ConnectionSettings, TlsSettings
+from flowrunner.connections import ConnectionSettings, Notice, TlsSettings
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.document import read_bytes, read_document
 from flowrunner.read.nodes import Map, Node, Scalar
 from flowrunner.read.secrets import without_secrets
 from flowrunner.read.settings_kinds import Address, Certificate, Choice, Duration, Kind, Place, Text, bad_address
+from flowrunner.read.settings_lists import Flag, Payload, Prefixes, Protocols, TopicText, Whole
 from flowrunner.read.settings_maps import MapOf, Record, Setting, Value, VariableNames, given_twice
 from flowrunner.report import Report
 from flowrunner.text import Source, Span
@@ -25,7 +26,8 @@ class Settings:
     """What `flowrunner.yaml` says, complete: `connections` always holds `default`.
 
     `env` holds the variables that flows may read and that are set; `vars` the constants of all flows; `allow` what
-    the user has allowed them beyond that (`exec`), None where nothing will run and it need only be said. In `source`
+    the user has allowed them beyond that (`exec`), None where nothing will run and it need only be said. `publish_only`
+    are beginnings of topics: flows may publish nowhere else; None is everywhere. In `source`
     every secret is masked; `files` are those with secrets and certificates. Not `is_complete`, if the file could not be
     read: then nothing follows from what is missing.
     """
@@ -33,6 +35,7 @@ class Settings:
     connections: Mapping[str, ConnectionSettings] = field(default_factory=lambda: {DEFAULT: ConnectionSettings()})
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    publish_only: tuple[str, ...] | None = None
     source: Source | None = None
     files: tuple[Path, ...] = ()
     is_complete: bool = True
@@ -53,9 +56,29 @@ _TLS = Record(
         "ca": Setting(Certificate(), "The certificate of the authority that signed the broker's."),
         "cert": Setting(Certificate(), "The certificate by which flowrunner proves who it is."),
         "key": Setting(Certificate(), "The private key of `cert`."),
+        "passphrase": Setting(Text(), 'What opens `key`: `${env.NAME}` or `${file("...")}`.'),
+        "alpn": Setting(Protocols(), "Protocols that are offered (ALPN), for brokers that share a port with others."),
     },
     "a map with `ca`, `cert`, `key`",
 )
+
+_NOTICE = {
+    "topic": Setting(TopicText(), "Where it is published.", is_required=True),
+    "payload": Setting(Payload(), "What it says; maps and lists are sent as JSON. Empty by default."),
+    "qos": Setting(Whole(0, 2), "Quality of service: 0, 1 or 2; 0 by default."),
+    "retain": Setting(Flag(), "Whether the broker keeps it for later subscribers; by default it does not."),
+}
+_MESSAGE = Record(_NOTICE, "a map with `topic` and `payload`")
+_WILL = Record(
+    {**_NOTICE, "delay": Setting(Duration("10s"), "How long the broker waits for us to come back first (MQTT 5).")},
+    "a map with `topic` and `payload`",
+)
+
+
+def _notice(key: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The message of a key; none where its topic was refused."""
+    return {key: Notice(**given)} if "topic" in given else {}
+
 
 #: The keys of a connection; a value sets the field of ConnectionSettings of the same name, unless `sets` says more.
 _CONNECTION: dict[str, Setting] = {
@@ -70,6 +93,16 @@ _CONNECTION: dict[str, Setting] = {
         Duration("60s", most=65_535, is_whole=True),
         "After how much silence both sides check the connection; `0s` never.",
         lambda seconds: {"keepalive": int(seconds)},
+    ),
+    "receive_maximum": Setting(
+        Whole(1, 65_535), "How many messages at QoS 1 and 2 the broker may send before they are acknowledged (MQTT 5)."
+    ),
+    "birth": Setting(_MESSAGE, "Is published whenever the connection is made.", lambda given: _notice("birth", given)),
+    "will": Setting(
+        _WILL, "Is published by the broker when the connection breaks.", lambda given: _notice("will", given)
+    ),
+    "close": Setting(
+        _MESSAGE, "Is published when the connection is ended on purpose.", lambda given: _notice("close", given)
     ),
 }  # fmt: skip
 
@@ -121,6 +154,8 @@ def _check_connection(node: Map, values: Mapping[str, Any], place: Place) -> Non
         place.report.say("wrong-value", message, tls.key.span, helps=(help,))
     if tls and isinstance(tls.value, Map) and tls.value.get("key") and not tls.value.get("cert"):
         place.report.say("missing-key", "a `key` needs its certificate: `cert`", tls.value.span.first_line())
+    if tls and isinstance(tls.value, Map) and (secret := tls.value.get("passphrase")) and not tls.value.get("key"):
+        place.report.say("missing-key", "a `passphrase` needs the `key` that it opens", secret.key.span)
 
 
 def _connections_help(node: Node) -> tuple[str, ...]:
@@ -151,9 +186,10 @@ _SETTINGS: dict[str, Setting] = {
         MapOf(Value(), "a map from names to values", "a name such as `site`", str.isidentifier),
         "Constants for the expressions of all flows.",
     ),
+    "publish_only": Setting(Prefixes(), "Beginnings of topics: flows may publish nowhere else."),
 }
 
-_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`", _foreign)
+_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`, `publish_only`", _foreign)
 
 
 def settings_schema() -> dict[str, Any]:

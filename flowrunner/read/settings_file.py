@@ -76,6 +76,8 @@ def words_for(before: Settings, after: Settings) -> Iterator[str]:
     yield from differing(before.vars, after.vars)
     variables = list(differing(before.env, after.env))
     yield from [*variables, "env"] if variables else []
+    if before.publish_only != after.publish_only:
+        yield ""  # which stands everywhere
     if before.connections.keys() != after.connections.keys():
         yield "connection"
 

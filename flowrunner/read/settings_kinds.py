@@ -16,7 +16,7 @@ from flowrunner.read.yaml_mistakes import explain_map_for_text, explain_null
 from flowrunner.report import Refused, Report
 from flowrunner.text import Span
 
-_WITH_HOLE = {"type": "string", "pattern": r"\$\{[\s\S]*\}"}
+WITH_HOLE = {"type": "string", "pattern": r"\$\{[\s\S]*\}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Choice(Kind):
     def schema(self) -> dict[str, Any]:
         """The words; one that looks like a number may be written as one."""
         numbers = [int(word) for word in self.words if word.isdecimal()]
-        return {"anyOf": [{"enum": [*self.words, *numbers]}, _WITH_HOLE]}
+        return {"anyOf": [{"enum": [*self.words, *numbers]}, WITH_HOLE]}
 
     def read(self, node: Node, place: Place) -> str:
         """The word."""
@@ -149,7 +149,7 @@ class Duration(Kind):
 
     def schema(self) -> dict[str, Any]:
         """A number and a unit."""
-        return {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, _WITH_HOLE]}
+        return {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, WITH_HOLE]}
 
     def read(self, node: Node, place: Place) -> float:
         """The seconds."""

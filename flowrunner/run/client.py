@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
@@ -9,12 +10,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from flowrunner.connections import ConnectionSettings
+from flowrunner.connections import ConnectionSettings, Notice, TlsSettings
 from flowrunner.errors import ConnectionFailed
 from flowrunner.run.link import Link, SocketLike
 
 #: Seconds for each of TCP, TLS, and the answer of the broker.
 PATIENCE = 10.0
+
+Tap = Callable[[SocketLike], SocketLike]
+"""Puts something before a socket that listens to both sides."""
 
 _LONGEST_SESSION = 0xFFFF_FFFF
 _TRANSPORTS: dict[str, Literal["tcp", "websockets", "unix"]] = {
@@ -42,12 +46,17 @@ class Client(paho.Client):
         self._settings = settings
         self._link = link
         self._tls: TlsContext | None = None
+        self._raw: socket.socket | None = None
+        self.tap: Tap | None = None
         self.connect_timeout = PATIENCE
         self.max_inflight_messages_set(0)  # no limit: the link keeps to the broker's
         if settings.username is not None or settings.password is not None:
             self.username_pw_set(settings.username or "", settings.password)
         if settings.scheme in ("ws", "wss"):
             self.ws_set_options(path=settings.path or "/mqtt")
+        if (will := settings.will) is not None:
+            properties = will_properties(will) if is_v5 else None
+            self.will_set(will.topic, will.payload, will.qos, will.retain, properties)
         self.hang_up()
 
     def dial(self) -> None:
@@ -58,8 +67,9 @@ class Client(paho.Client):
         try:
             self.reconnect()
         except BaseException:
-            if self._tls is not None and self._tls.made is not None:
-                self._tls.made.close()  # paho forgets a socket whose handshake failed
+            for broken in (self._tls.made if self._tls else None, self._raw):
+                if broken is not None:
+                    broken.close()  # paho forgets a socket whose handshake failed
             raise
         made = self.socket()
         if made is not None:
@@ -75,22 +85,39 @@ class Client(paho.Client):
         else:
             self.connect_async(host, port, settings.keepalive)
 
-    def _session_properties(self) -> Properties | None:
-        keep = self._settings.keep
-        if not keep:
-            return None
+    def _session_properties(self) -> Properties:
+        """Without a receive maximum mosquitto sends no more than 20 messages before it waits."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = int(min(keep, _LONGEST_SESSION))
+        properties.ReceiveMaximum = self._settings.receive_maximum
+        if keep := self._settings.keep:
+            properties.SessionExpiryInterval = int(min(keep, _LONGEST_SESSION))
         return properties
 
     def _create_socket(self) -> SocketLike:
-        return self._link.wrap(super()._create_socket())
+        made = super()._create_socket()
+        return self._link.wrap(made if self.tap is None else self.tap(made))
+
+    def _create_unix_socket_connection(self) -> socket.socket:
+        self._raw = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._raw.connect(self._settings.path)
+        return self._raw
+
+    def _create_socket_connection(self) -> socket.socket:
+        self._raw = super()._create_socket_connection()
+        return self._raw
 
     def _mid_generate(self) -> MQTTErrorCode | int:
         number = super()._mid_generate()
         while number in self._link.taken:
             number = super()._mid_generate()
         return number
+
+
+def will_properties(will: Notice) -> Properties:
+    """The properties of a will (MQTT 5.0 section 3.1.3.2)."""
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+    properties.WillDelayInterval = int(will.delay)
+    return properties
 
 
 def send_at_once(descriptor: int) -> None:
@@ -125,10 +152,27 @@ def tls_context(settings: ConnectionSettings) -> TlsContext:
     except OSError as error:
         words = f"the CA certificates in `{tls.ca}` cannot be used: {error.strerror or error}"
         raise ConnectionFailed(words) from error
+    if tls.alpn:
+        context.set_alpn_protocols(list(tls.alpn))
     if tls.cert:
         try:
-            context.load_cert_chain(tls.cert, tls.key or None)
+            context.load_cert_chain(tls.cert, tls.key or None, password=lambda: _passphrase(tls))
         except OSError as error:
-            words = f"the certificate `{tls.cert}` cannot be used: {error.strerror or error}"
-            raise ConnectionFailed(words) from error
+            raise ConnectionFailed(_unusable(tls, error)) from error
     return context
+
+
+def _passphrase(tls: TlsSettings) -> str:
+    """What opens the key; without it OpenSSL would ask on the terminal."""
+    if tls.passphrase is None:
+        raise ConnectionFailed(f"the key `{tls.key or tls.cert}` is encrypted: give its `passphrase` under `tls`")
+    return tls.passphrase
+
+
+def _unusable(tls: TlsSettings, error: OSError) -> str:
+    """What is wrong with a certificate or its key."""
+    if tls.passphrase is not None and "PEM lib" in str(error):
+        return f"the key `{tls.key or tls.cert}` cannot be opened: is the `passphrase` right?"
+    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        return f"the key `{tls.key or tls.cert}` does not belong to the certificate `{tls.cert}`"
+    return f"the certificate `{tls.cert}` cannot be used: {error.strerror or error}"

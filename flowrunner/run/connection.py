@@ -7,23 +7,26 @@ from typing import Protocol
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from flowrunner.connections import ConnectionSettings
+from flowrunner.connections import ConnectionSettings, Notice
+from flowrunner.errors import StepError
 from flowrunner.run import refusals
 from flowrunner.run.backoff import Backoff
-from flowrunner.run.client import Client
+from flowrunner.run.client import Client, Tap
 from flowrunner.run.link import Link, Terms
 from flowrunner.run.links import make_link
 from flowrunner.run.network import Ending, Network
+from flowrunner.run.presence import Presence
 from flowrunner.run.refusals import Refused
 from flowrunner.run.router import Failed, Router
-from flowrunner.run.subscriptions import Subscriptions
+from flowrunner.run.subscriptions import Ledger, Subscriptions
 
 #: Seconds: a connection that lived shorter was broken by what we did; how long others keep a stolen client id;
-#: how long publishes at QoS 1 and 2 may take at the end.
+#: how long publishes at QoS 1 and 2 may take at the end, and before other settings are taken up.
 EARLY = 5.0
 SURRENDER = 30.0
 LONGEST_SURRENDER = 300.0
 LAST_WORDS = 5.0
+CHANGEOVER = 1.0
 
 #: Early ends in a row that mean: another client uses our client id.
 FIGHTS = 3
@@ -64,14 +67,19 @@ class Connection:
         failed: Failed,
         *,
         backoff: Backoff | None = None,
+        ledger: Ledger | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.settings = settings
         self.client_id = settings.client_id or client_id
         self.router = Router(failed)
         self.link: Link = make_link(self.router, self._not_published)
-        self.subscriptions = Subscriptions(self.router, self._not_subscribed, is_kept=settings.keep is not None)
+        is_kept = settings.keep is not None
+        self.subscriptions = Subscriptions(self.router, self._not_subscribed, is_kept=is_kept, ledger=ledger)
+        self.presence = Presence(self.client_id)
         self.terms: Terms | None = None
         self._listener = listener
+        self._tap = tap
         self._backoff = backoff or Backoff()
         self._versions: tuple[MQTTProtocolVersion, ...] = _VERSIONS[settings.protocol]
         self._has_worked = False
@@ -94,12 +102,38 @@ class Connection:
     async def close(self) -> None:
         """Wait a little for what is to be published at QoS 1 and 2, and take leave of the broker."""
         self.link.stop()
+        await self._leave(LAST_WORDS)
+
+    async def change(self, settings: ConnectionSettings, ledger: Ledger | None = None) -> None:
+        """Connect anew with other settings, but the same client id.
+
+        Publishes at QoS 1 and 2 that the broker has not acknowledged go to the new one; flows do not notice.
+        """
+        network = self._network
+        await self._leave(CHANGEOVER)
+        if network is not None:
+            self.link.close(is_early=False)
+            self.subscriptions.lose()
+        self._network = self.terms = self._client = None
+        self.settings = settings
+        self.subscriptions.move(ledger)
+        self._versions = _VERSIONS[settings.protocol]
+        self._has_worked, self._closings, self._fights = False, 0, 0
+        self._reason, self._lost_at = "", None
+        self._backoff.reset()
+        self._is_closing = False
+        self.start()
+
+    async def _leave(self, patience: float) -> None:
+        """Wait for acknowledgements, say farewell, and end the task that would connect again."""
         self._is_closing = True
         network = self._network
         if network is not None:
+            self._announce(self.settings.close)
             with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
+                async with asyncio.timeout(patience):
                     await self._drained(network)
+            self.presence.leave()
             await network.close()
         if self._task is not None:
             self._task.cancel()
@@ -128,12 +162,12 @@ class Connection:
         """Connect with the version that worked last, else with the other one. Raises Refused."""
         first, *others = self._versions
         try:
-            return await self._try(first)
+            return await self._try_politely(first)
         except Refused as refusal:
             if not others or not self._is_other_version_likely(refusal):
                 raise
             try:
-                found = await self._try(others[0])
+                found = await self._try_politely(others[0])
             except Refused as second:
                 raise (refusal if second.kind in ("version", "closed") else second) from None
         self._versions = (others[0], first)
@@ -144,11 +178,28 @@ class Connection:
         self._closings = self._closings + 1 if refusal.kind == "closed" else 0
         return refusal.kind == "version" or (self._closings > 0 and (not self._has_worked or self._closings >= 3))
 
+    async def _try_politely(self, version: MQTTProtocolVersion) -> tuple[Network, float]:
+        """Connect; where the broker refuses that, and it may be for the will, once more without one. Raises Refused."""
+        try:
+            return await self._try(version)
+        except Refused as refusal:
+            is_ours = self.presence.is_wanted and self.settings.will is None and not self._has_worked
+            if not (refusal.is_about_will and is_ours):
+                raise
+        self.presence.fall_silent()
+        try:
+            return await self._try(version)
+        except Refused:
+            self.presence.speak()
+            raise
+
     async def _try(self, version: MQTTProtocolVersion) -> tuple[Network, float]:
         client = self._client
         if client is None or client.protocol != version or self.settings.keep is None or not self.link.can_resume:
             client = self._client = Client(self.settings, version, self.client_id, self.link)
+        client.tap = self._tap
         self.link.prepare(client)
+        self.presence.prepare(client, has_will=self.settings.will is not None)
         network = Network(client, self.link, self.settings, self.client_id, lambda terms: self._accept(network, terms))
         await network.open()
         return network, asyncio.get_running_loop().time()
@@ -163,8 +214,23 @@ class Connection:
         self._lost_at = None
         self._listener.connected(self, terms, away)
         self.subscriptions.resume(network, terms)
+        if self._client is not None:
+            self.presence.open(self._client, terms)
         # paho queues its retransmissions when this callback has returned; nothing new may overtake them
-        loop.call_soon(self.link.release)
+        loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.link.release()
+        self._announce(self.settings.birth)
+
+    def _announce(self, notice: Notice | None) -> None:
+        """Publish what the settings say about the beginning or the end of a connection."""
+        if notice is None or self._network is None:
+            return
+        try:
+            self.link.publish(notice.topic, notice.payload, notice.qos, notice.retain)
+        except StepError as error:
+            self._not_published(notice.topic, error.message)
 
     def _end(self, ending: Ending, lifetime: float) -> float:
         """Clear up after a network connection; returns the seconds to wait before the next."""
@@ -173,6 +239,7 @@ class Connection:
         self._lost_at = asyncio.get_running_loop().time()
         was_sending = self.link.close(is_early=is_early)
         self.subscriptions.lose()
+        self.presence.lose(is_early=is_early, is_explained=ending != Ending() and not ending.is_unauthorized)
         is_fight = is_early and ending == Ending() and not was_sending
         self._fights = self._fights + 1 if is_fight else 0
         if not is_early and not ending.is_takeover:

@@ -17,15 +17,15 @@ class CronTicks:
 
     Times that the program was too busy for, or that the wall clock jumped over, are one tick, not a burst. Where it was
     set back, times of the day are not due once more, unless by more than three hours; what is due every few minutes
-    goes on at once. `since` is the moment from which on times count, in seconds since 1970.
+    goes on at once. `since` is the moment from which on times count, in seconds since 1970. `fire` may be exchanged.
     """
 
     def __init__(
         self, source: Cron, clock: Clock, fire: Callable[[int], object], *, since: float | None = None
     ) -> None:
+        self.fire = fire
         self._schedule = source.schedule
         self._clock = clock
-        self._fire = fire
         self._number = 0
         self._seen = clock.now() if since is None else since
         self._timer: Timer | None = None
@@ -54,4 +54,4 @@ class CronTicks:
         self._wait()
         if is_due:
             self._number += 1
-            self._fire(self._number)
+            self.fire(self._number)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from flowrunner.clock import Clock, Timer
+from flowrunner.diagnostics import Diagnostic
 from flowrunner.message import Message
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.report import Report
@@ -20,34 +21,58 @@ _Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
+class Tally:
+    """Errors of one kind at one place since the start: the frame of one of the last, how many, and when the last was.
+
+    `last` is in seconds since 1970.
+    """
+
+    flow: str
+    diagnostic: Diagnostic
+    count: int = 0
+    last: float = 0.0
+
+
+@dataclass(slots=True)
 class _Fold:
     flow: str
+    tally: Tally | None = None
     count: int = 0
     turns: int = 0
 
 
 class Failures:
-    """Errors of messages. Two are equal if the same flow raised the same type at the same place."""
+    """Errors of messages. Two are equal if the same flow raised the same type at the same place.
+
+    `tallies` are for those who look at a runner or measure it, by flow, code, file and line.
+    """
 
     def __init__(self, report: Report, clock: Clock) -> None:
         self._report = report
         self._clock = clock
         self._folds: dict[_Key, _Fold] = {}
         self._timers: dict[_Key, Timer] = {}
+        self.tallies: dict[tuple[str, str, str, int], Tally] = {}
 
     def failed(self, flow: LiveFlow, error: Exception, origin: Message) -> None:
         """Count and report a message that a flow dropped."""
-        flow.dropped += 1
+        flow.counting.dropped += 1
         key = (flow.name, type(error), *_place(error.__traceback__))
-        if self._is_first(key, flow.name):
+        is_first = self._is_first(key, flow.name)
+        fold = self._folds[key]
+        if is_first:
             try:
-                diagnostic = flow.program.explain(error, origin)
+                diagnostic = flow.explain(error, origin)
             except Exception:  # noqa: BLE001 - a mistake of ours, which must not cost more than its frame
                 self._report.say(
                     "failed", f"{flow.name}: {type(error).__name__}: {error}", level="error", flow=flow.name
                 )
             else:
+                fold.tally = self._tally(flow.name, diagnostic)
                 self._report.frame(diagnostic, event="failed", flow=flow.name)
+        if fold.tally is not None:
+            fold.tally.count += 1
+            fold.tally.last = self._clock.now()
 
     def tell(self, event: str, text: str, *, alike: object, level: str = "error") -> None:
         """Report trouble that has no place in a file; what is `alike` is folded in the same way."""
@@ -59,6 +84,15 @@ class Failures:
         for key, fold in list(self._folds.items()):
             self._say_more(fold)
             self._forget(key)
+
+    def _tally(self, flow: str, diagnostic: Diagnostic) -> Tally:
+        """Where errors like this one are counted."""
+        key = (flow, diagnostic.code, diagnostic.span.source.name, diagnostic.span.line)
+        if key not in self.tallies and len(self.tallies) >= MOST_KINDS:
+            del self.tallies[next(iter(self.tallies))]
+        tally = self.tallies.setdefault(key, Tally(flow, diagnostic))
+        tally.diagnostic = diagnostic
+        return tally
 
     def _is_first(self, key: _Key, flow: str) -> bool:
         fold = self._folds.get(key)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 
 from flowrunner.clock import Clock, Timer
 from flowrunner.code import Closing, Publish, Running
-from flowrunner.lines import Waits
+from flowrunner.lines import NoPromises, Promises, Waits
 from flowrunner.message import Message
 from flowrunner.run.failures import Failures
 from flowrunner.run.live import LiveFlow
@@ -50,10 +50,12 @@ class FlowHost:
         traffic: Traffic,
         work: Work,
         stores: KeptStores,
+        promises: Promises | None = None,
     ) -> None:
         self._flow = flow
         self._work = work
         self._stores = stores
+        self._promises = promises or NoPromises()
         self._lost: dict[str, int] = {}  # by place, since the queue there was full
         self._publisher = publisher
         self._failures = failures
@@ -98,11 +100,12 @@ class FlowHost:
 
     def waiting(self, waits: Waits) -> None:
         """Know what waits in this version of the flow, so that it can be finished before the version ends."""
+        waits.promises = self._promises
         self._flow.waits.append(waits)
 
     def queue_dropped(self, flow: str, place: str) -> None:
         """Count a message that was dropped because too many waited."""
-        self._flow.dropped += 1
+        self._flow.counting.dropped += 1
         self._lost[place] = self._lost.get(place, 0) + 1
         words = f"`{flow}` drops messages: too many wait{_before(place)}"
         self._failures.tell("queue-full", words, alike=(flow, place))
@@ -123,11 +126,11 @@ class FlowHost:
 
     def handled(self, flow: str, error: Exception) -> None:  # noqa: ARG002
         """Count a failure that the flow's own `on_error` took care of."""
-        self._flow.handled += 1
+        self._flow.counting.handled += 1
 
     def stopped(self, flow: str, reason: str) -> None:  # noqa: ARG002
         """Count a message that a `stop` step ended, under its reason."""
-        stopped = self._flow.stopped
+        stopped = self._flow.counting.stopped
         if reason in stopped or len(stopped) < MOST_REASONS:
             stopped[reason] = stopped.get(reason, 0) + 1
 

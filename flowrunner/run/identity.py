@@ -23,8 +23,13 @@ def client_id(connection: str, folder: Path | None) -> str:
     if found:
         return found
     made = _make()
-    _write(path, {**known, connection: made})
+    replace_file(path, json.dumps({**known, connection: made}, indent=2, sort_keys=True).encode())
     return made
+
+
+def known_client_id(connection: str, folder: Path | None) -> str:
+    """The client id that is kept for a connection, empty if there is none yet."""
+    return "" if folder is None else _read(folder / FOLDER / _FILE).get(connection, "")
 
 
 def _make() -> str:
@@ -41,14 +46,14 @@ def _read(path: Path) -> dict[str, str]:
     return {name: value for name, value in known.items() if isinstance(value, str)}
 
 
-def _write(path: Path, known: dict[str, str]) -> None:
-    """Replace the file in one step, readable for its owner only."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step, readable for its owner only. Where nothing can be written, nothing is."""
     temporary = path.with_name(f"{path.name}.{token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=2, sort_keys=True)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
         temporary.replace(path)
     except OSError:
         with suppress(OSError):

@@ -48,17 +48,18 @@ class Inbound:
         self.is_waiting = False
         self._acknowledge = acknowledge
         self._held: Receipt | None = None  # of the delivery that is being handled
-        self._queue: deque[Receipt] = deque()
+        self._queue: deque[Receipt | int] = deque()  # a number: of a delivery at QoS 1 that only waits for its turn
         self._lost: dict[int, Receipt] = {}  # QoS 1: not finished when the network connection broke
         self._exact: dict[int, Receipt | None] = {}  # QoS 2: until PUBREL; None when it was acknowledged
 
     def hold(self) -> Receipt:
         """Keep back the acknowledgement of the delivery at QoS 1 or 2 that is being handled, until `release`."""
-        if self._held is None:
-            self._held = Receipt(self)
+        receipt = self._held
+        if receipt is None:
+            receipt = self._held = Receipt(self)
             self.is_waiting = True
-        self._held.hold()
-        return self._held
+        receipt.hold()
+        return receipt
 
     def is_known(self, number: int, qos: int, *, is_repeated: bool) -> bool:
         """Whether a delivery was handed to the flows before; its acknowledgement is sent again, or when it is due."""
@@ -77,23 +78,33 @@ class Inbound:
 
     def finish(self, number: int, qos: int) -> None:
         """Learn that the handlers of a delivery have returned."""
-        receipt, self._held = self._held or Receipt(self), None
-        receipt.number, receipt.qos = number, qos
+        receipt, self._held = self._held, None
         if qos == 2:
-            self._exact[number] = receipt
-        else:
+            receipt = self._exact[number] = receipt or Receipt(self)
+        elif self._lost:
             self._lost.pop(number, None)
-        self._queue.append(receipt)
-        self.advance()
+        if receipt is not None:
+            receipt.number, receipt.qos = number, qos
+        self._queue.append(number if receipt is None else receipt)
+        if len(self._queue) == 1:  # else what is before it is not due
+            self.advance()
 
     def advance(self) -> None:
         """Acknowledge what is due."""
-        queue = self._queue
-        while queue and queue[0].is_due:
-            receipt = queue.popleft()
+        queue, acknowledge = self._queue, self._acknowledge
+        while queue:
+            receipt = queue[0]
+            if isinstance(receipt, int):
+                queue.popleft()
+                acknowledge(receipt, 1)
+                continue
+            if not receipt.is_due:
+                self.is_waiting = True
+                return
+            queue.popleft()
             if receipt.qos == 2:
                 self._exact[receipt.number] = None
-            self._acknowledge(receipt.number, receipt.qos)
+            acknowledge(receipt.number, receipt.qos)
         self._look()
 
     def complete(self, number: int) -> None:
@@ -102,7 +113,8 @@ class Inbound:
 
     def lose(self) -> None:
         """Learn that the network connection is gone: the broker sends again what was not acknowledged."""
-        self._lost |= {receipt.number: receipt for receipt in self._queue if receipt.qos == 1}
+        waiting = [Receipt(self, one, 1) if isinstance(one, int) else one for one in self._queue]
+        self._lost |= {receipt.number: receipt for receipt in waiting if receipt.qos == 1}
         self._queue.clear()
         self._look()
 

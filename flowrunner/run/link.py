@@ -162,3 +162,15 @@ class Link(Protocol):
         /,
     ) -> None:
         """Send or queue a message, never wait. Raises StepError if it can never be sent, or if the queue is full."""
+
+    def promise(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001
+        properties: Properties,
+        done: Callable[[], object],
+        /,
+    ) -> None:
+        """The same at QoS 1 or 2; calls `done` when the broker has acknowledged it, or when it was given up."""

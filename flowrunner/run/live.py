@@ -1,6 +1,7 @@
 """Holds what is known about one flow while it runs."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from flowrunner.code import Host
@@ -8,6 +9,8 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.lines import Waits
 from flowrunner.message import Message, Properties
 from flowrunner.sources import Source
+
+_log = logging.getLogger("flowrunner.run")
 
 
 class Handler(Protocol):
@@ -56,11 +59,27 @@ class Program(Protocol):
         """The frame for an exception that the handler raised on this message."""
 
 
+class Tapped(Protocol):
+    """A flow that somebody looks into: what binds it, and explains what failed in it."""
+
+    @property
+    def flow(self) -> Flow:
+        """The flow for which it was made: another version of it has to be tapped anew."""
+
+    def bind(self, program: Program, host: Host, /) -> Handler:
+        """Make what runs the flow, on the state that the host keeps, and shows what happens in it."""
+
+    def explain(self, error: Exception, origin: Message, /) -> Diagnostic | None:
+        """The frame for an exception; None if it was not raised by what is tapped."""
+
+
 class LiveFlow:
     """A flow that runs. `handler` is what deliveries call; it is exchanged while somebody looks on.
 
     It counts messages: `received`, `dropped` by a failing step, `handled` by `on_error`, `stopped` by reason. Its
-    `states` are what its steps keep, by name and with their shapes; it inherits those of the flow `before` it.
+    `states` are what its steps keep, by name and with their shapes; it inherits those of the flow `before` it, and its
+    counts when it takes over. `since` (seconds since 1970) is when it was made. While somebody looks into it, it is
+    `tapped`.
     """
 
     __slots__ = (
@@ -68,20 +87,33 @@ class LiveFlow:
         "dropped",
         "handled",
         "handler",
+        "heir",
         "inherited",
         "name",
         "plain",
         "program",
         "received",
+        "since",
         "states",
         "stopped",
+        "tapped",
         "turns",
         "waits",
     )
 
-    def __init__(self, program: Program, before: "LiveFlow | None" = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        before: "LiveFlow | None" = None,
+        *,
+        since: float = 0.0,
+        tapped: Tapped | None = None,
+    ) -> None:
         self.name = program.flow.name
         self.program = program
+        self.tapped = tapped
+        self.since = since
+        self.heir: LiveFlow | None = None
         self.plain: Handler = _not_bound
         self.handler: Handler = _not_bound
         self.connections: set[str] = set()
@@ -99,18 +131,48 @@ class LiveFlow:
 
     def bind(self, host: Host) -> None:
         """Make the handler, which asks the host for what it needs."""
-        self.plain = self.handler = self.program.bind(host)
+        tapped = self.tapped
+        self.plain = self.handler = self.program.bind(host) if tapped is None else tapped.bind(self.program, host)
         self.inherited = {}
+
+    def explain(self, error: Exception, origin: Message) -> Diagnostic:
+        """The frame for an exception that the handler raised on this message."""
+        found = self.tapped.explain(error, origin) if self.tapped is not None else None
+        return found or self.program.explain(error, origin)
+
+    @property
+    def counting(self) -> "LiveFlow":
+        """The version that counts what becomes of messages, also of those that this one still works on."""
+        flow = self
+        while flow.heir is not None:
+            flow = flow.heir
+        return flow
+
+    def succeed(self, before: "LiveFlow") -> None:
+        """Go on with the counts of the version before."""
+        before.heir = self
+        self.received += before.received
+        self.dropped += before.dropped
+        self.handled += before.handled
+        for reason, count in before.stopped.items():
+            self.stopped[reason] = self.stopped.get(reason, 0) + count
 
     def begin(self) -> None:
         """Let the timers of its steps run."""
-        for start, _ in self.turns:
-            start()
+        _call_all(start for start, _ in self.turns)
 
     def end(self) -> None:
         """Let no timer of its steps ring any more."""
-        for _, stop in self.turns:
-            stop()
+        _call_all(stop for _, stop in self.turns)
+
+
+def _call_all(calls: Iterable[Callable[[], object]]) -> None:
+    """Make calls; one that fails keeps no other step, and no other flow, from changing hands."""
+    for call in calls:
+        try:
+            call()
+        except Exception:  # noqa: BLE001 - it is logged, and the others go on
+            _log.exception("a step could not take over, or hand over")
 
 
 def _not_bound(*_arguments: Any) -> None:

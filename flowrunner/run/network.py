@@ -40,6 +40,7 @@ class Ending:
     is_from_broker: bool = False
     is_takeover: bool = False
     is_malformed: bool = False
+    is_unauthorized: bool = False
 
 
 class Network:
@@ -247,7 +248,10 @@ class Network:
 def _ending(code: int, *, is_said: bool) -> Ending:
     """What a reason code means, which is the broker's or, where it said nothing, paho's."""
     if is_said:
-        return Ending(refusals.ended(code), is_from_broker=True, is_takeover=code == refusals.TAKEN_OVER)
+        is_takeover, is_unauthorized = code == refusals.TAKEN_OVER, code == refusals.NOT_AUTHORIZED
+        return Ending(
+            refusals.ended(code), is_from_broker=True, is_takeover=is_takeover, is_unauthorized=is_unauthorized
+        )
     if code == refusals.PROTOCOL_ERROR:
         return Ending(refusals.MALFORMED, is_malformed=True)
     return Ending(refusals.ended(code) if code == refusals.KEEP_ALIVE_TIMEOUT else "")

@@ -29,7 +29,12 @@ class ConnectionNews:
             text = f"back on {connection.settings.shown} after {_spoken(away)}{self._spoken_loss(connection)}"
         self._warn_of_paho()
         session = terms.session_present
+        if session and connection.settings.keep is not None:
+            text += "; the session was kept"
         self._say(connection, "connected", text, "good", protocol=version, away=away, session_present=session)
+        if away is not None and connection.settings.keep is not None and not session:
+            words = "the broker did not keep the session: what it held for us meanwhile is lost"
+            self._say(connection, "session-lost", words, "warning")
         if terms.maximum_qos < 2:
             self._say(
                 connection, "limit", f"this broker takes no QoS above {terms.maximum_qos}: it is lowered", "warning"

@@ -17,7 +17,10 @@ MOST_LOSSES = 2
 
 @dataclass(slots=True)
 class Outgoing:
-    """A publish on its way. `losses` counts network connections that broke while it alone was in flight."""
+    """A publish on its way. `losses` counts network connections that broke while it alone was in flight.
+
+    `done` is called once, when the broker has acknowledged it, or when it was given up.
+    """
 
     topic: str
     payload: bytes
@@ -25,6 +28,13 @@ class Outgoing:
     retain: bool
     properties: Properties
     losses: int = 0
+    done: Callable[[], object] | None = None
+
+    def finish(self) -> None:
+        """Say that nothing more becomes of it."""
+        done, self.done = self.done, None
+        if done is not None:
+            done()
 
     @property
     def size(self) -> int:
@@ -46,6 +56,7 @@ class Outbox:
         self.waiting: deque[Outgoing] = deque()
         self.in_flight: dict[int, Outgoing] = {}
         self.light: dict[int, Pieces] = {}
+        self.promised: dict[int, Callable[[], object]] = {}  # what `done` is of those that are light
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -79,8 +90,10 @@ class Outbox:
 
     def send_light(self, identifier: int, pieces: Pieces) -> None:
         """Learn that the next publish went out in these pieces, which are few bytes."""
-        self.take()
+        outgoing = self.take()
         self.light[identifier] = pieces
+        if outgoing.done is not None:
+            self.promised[identifier] = outgoing.done
 
     def acknowledge(self, identifier: int) -> Outgoing | None:
         """Forget a publish that the broker has acknowledged; None if it is not in flight."""
@@ -98,6 +111,7 @@ class Outbox:
         """Make of what is light the publishes that it was; `place` says which identifiers were sent before others."""
         for identifier, pieces in self.light.items():
             self.in_flight[identifier] = outgoing = restore(pieces)
+            outgoing.done = self.promised.pop(identifier, None)
             self._bytes += outgoing.size
         self.light.clear()
         self.in_flight = {number: self.in_flight[number] for number in sorted(self.in_flight, key=place)}

@@ -125,6 +125,34 @@ class Outlet:
             pass
         self._publish(topic, payload, qos, retain, properties)
 
+    def promise(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - the signature of `Link`
+        properties: Properties,
+        done: Callable[[], object],
+        /,
+    ) -> None:
+        """See `Link.promise`."""
+        try:
+            name = self._topics[topic]
+            window = self.window
+            is_usual = qos == 1 and not retain and not properties
+            if is_usual and not window.waiting and len(window.light) < window.room:
+                header = self._headers_1[len(name) + len(payload)]
+                number = window.next_number()
+                window.light[number] = pieces = (header, name, self._between(number), payload)
+                window.promised[number] = done
+                self._extend(pieces)
+                if not self.is_due:
+                    self._wake()
+                return
+        except LookupError:  # as above
+            pass
+        self._publish(topic, payload, qos, retain, properties, done=done)
+
     def answer(self, packet: bytes) -> None:
         """Send a packet that is no publish, after them."""
         self.answers.append(packet)
@@ -142,13 +170,15 @@ class Outlet:
         self.answers.clear()
         return collected
 
-    def _publish(self, *message: *tuple[str, bytes, int, bool, Properties]) -> None:
+    def _publish(
+        self, *message: *tuple[str, bytes, int, bool, Properties], done: Callable[[], object] | None = None
+    ) -> None:
         """The long way."""
         topic, payload, qos, retain, properties = message
         require_topic(topic)
         if properties:
             pack_properties(properties)
-        outgoing = Outgoing(topic, payload, qos, retain, properties)
+        outgoing = Outgoing(topic, payload, qos, retain, properties, done=done)
         if self._terms is not None:
             check_size(outgoing, self._terms)
         if qos:

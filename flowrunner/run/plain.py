@@ -22,8 +22,9 @@ MOST_UNSENT = 16 * 1024 * 1024
 class PlainLink:
     """A `Link` on paho's public interface.
 
-    A delivery at QoS 1 or 2 is acknowledged when the flows have finished with it. What is in flight survives the
-    network connection in the outbox: it is published again, or retransmitted by paho where the session is kept.
+    A delivery at QoS 1 is acknowledged when the flows have finished with it; one at QoS 2 by paho itself, on
+    arrival. What is in flight survives the network connection in the outbox: it is published again, or
+    retransmitted by paho where the session is kept.
     """
 
     def __init__(self, deliver: Deliver, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
@@ -115,6 +116,7 @@ class PlainLink:
         if given_up is not None:
             reason = "the broker closes the connection whenever it is sent: is it too large, or not allowed?"
             self._trouble(given_up.topic, reason)
+            given_up.finish()
         return was_sending
 
     def stop(self) -> None:
@@ -131,10 +133,26 @@ class PlainLink:
         /,
     ) -> None:
         """Send or queue a message."""
+        self._publish(Outgoing(topic, payload, qos, retain, properties))
+
+    def promise(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - the signature of `Link`
+        properties: Properties,
+        done: Callable[[], object],
+        /,
+    ) -> None:
+        """Send or queue a message, and say when the broker has it."""
+        self._publish(Outgoing(topic, payload, qos, retain, properties, done=done))
+
+    def _publish(self, outgoing: Outgoing) -> None:
+        topic, qos = outgoing.topic, outgoing.qos
         require_topic(topic)
-        if properties:
-            to_paho(properties)
-        outgoing = Outgoing(topic, payload, qos, retain, properties)
+        if outgoing.properties:
+            to_paho(outgoing.properties)
         terms = self._terms
         if terms is not None:
             check_size(outgoing, terms)
@@ -148,7 +166,7 @@ class PlainLink:
             return
         self.published += 1
         if self.watch is not None:
-            self.watch(topic, payload, qos, retain)
+            self.watch(topic, outgoing.payload, qos, outgoing.retain)
 
     def _send_now(self, outgoing: Outgoing, terms: Terms) -> bool:
         """Send a publish at QoS 0, which does not wait for a slow network."""
@@ -170,7 +188,7 @@ class PlainLink:
                 check_size(outgoing, terms)
                 number = self._send(outgoing, qos, terms)
             except StepError as error:
-                outbox.take()
+                outbox.take().finish()
                 self._trouble(outgoing.topic, error.message)
                 continue
             if number is None:
@@ -178,7 +196,7 @@ class PlainLink:
             if qos:
                 outbox.send(number)
             else:
-                outbox.take()
+                outbox.take().finish()
         # paho builds two objects per packet for this callback, at QoS 0 too: only while somebody waits for it
         self._client.on_publish = self._on_publish if outbox.in_flight else None
 
@@ -199,6 +217,7 @@ class PlainLink:
             return
         if reason.is_failure:
             self._trouble(outgoing.topic, str(reason).lower())
+        outgoing.finish()
         self._pump()
 
     def hold(self) -> Receipt:

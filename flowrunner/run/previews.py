@@ -84,12 +84,12 @@ def show(preview: Preview, report: Report) -> None:
 
 def lines_of(preview: Preview, report: Report) -> Iterator[str]:
     """The lines of a difference: a message, and what it became before (`-`) and becomes now (`+`)."""
-    count = f"{preview.messages} message{'' if preview.messages == 1 else 's'}"
+    last = f"the last {preview.messages} messages" if preview.messages > 1 else "the last message"
     differing = preview.differing
     if not differing:
-        yield report.paint(f"         the last {count} of {preview.flow} would have come to the same", "dim")
+        yield report.paint(f"         {last} of {preview.flow} would have come to the same", "dim")
         return
-    yield f"the last {count} of {preview.flow} before and after the edit, on the side:"
+    yield f"{last} of {preview.flow} before and after the edit, on the side:"
     for pair in differing[:_MOST_SHOWN]:
         yield from _lines_of_pair(pair, report)
     more = [f"{len(differing) - _MOST_SHOWN} more differ"] if len(differing) > _MOST_SHOWN else []

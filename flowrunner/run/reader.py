@@ -30,6 +30,12 @@ Known = tuple[str, LiveFlow, int, tuple[Route, ...]]
 
 _PUBLISH_1 = PUBLISH | 0x02
 _PUBACK = bytes((PUBACK, 2))
+
+#: PUBACK without a reason that are looked at together, and what they look like, byte for byte.
+ROW = 32
+_ROW_FIRST, _ROW_LENGTH = bytes((PUBACK,)) * ROW, b"\2" * ROW
+_row_numbers = struct.Struct(">" + "xxH" * ROW).unpack_from
+
 _KIND, _DUP = 0xF0, 0x08
 _begin = struct.Struct(">BBH").unpack_from  # of a packet: first byte, length, length of the topic or packet identifier
 _NOT_USUAL = (struct.error, LookupError)
@@ -107,9 +113,11 @@ class Reader:
         Each of these lines is part of what a message costs: hence no calls, and twice the same for QoS 0 and 1.
         """
         known, light, is_v5, size = self._current(), self._window.light, self.is_v5, len(buffer)
+        promised = self._window.promised
         inbound, failed, run = self._inbound, self._router.failed, self._router.run
         numbers: list[bytes] = []
         mark = min(place + STRIDE, size)
+        behind = 0  # where the last PUBACK ends; -1 when there was a row of them
         try:
             while True:
                 first, length, short = _begin(buffer, place)
@@ -161,12 +169,19 @@ class Reader:
                         for route in others:
                             run(route, topic, buffer[begin:end], 1, False, NO_PROPERTIES)
                     if inbound.is_waiting:
-                        self._acknowledge(numbers)
+                        if numbers:
+                            self._acknowledge(numbers)
                         inbound.finish(buffer[after] << 8 | buffer[after + 1], 1)
                     else:
                         numbers.append(buffer[after : after + 2])
                 elif first == PUBACK and length == 2:
                     del light[short]
+                    if promised and (done := promised.pop(short, None)):
+                        done()
+                    if place == behind:
+                        end, behind = self._take_rows(buffer, end), -1
+                    elif behind >= 0:
+                        behind = end
                 else:
                     return place
                 place = end
@@ -174,6 +189,20 @@ class Reader:
             return place
         finally:
             self._acknowledge(numbers)
+
+    def _take_rows(self, buffer: bytes, place: int) -> int:
+        """Handle many PUBACK without a reason, as they come where much is published; returns where they end."""
+        while True:
+            end = place + 4 * ROW
+            if buffer[place:end:4] != _ROW_FIRST or buffer[place + 1 : end : 4] != _ROW_LENGTH or end > len(buffer):
+                return place
+            take, promised, acknowledge = self._window.light.pop, self._window.promised, self._window.acknowledge
+            for number in _row_numbers(buffer, place):
+                if take(number, None) is None:
+                    acknowledge(PUBACK, number, 0)
+                elif promised and (done := promised.pop(number, None)):
+                    done()
+            place = end
 
     def _acknowledge(self, numbers: list[bytes]) -> None:
         """Send a PUBACK for each of these packet identifiers."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from flowrunner.clock import Clock, Timer
@@ -52,6 +53,7 @@ class Recent:
     """The last messages of each flow, by name: an edited flow has those of the version before.
 
     It puts itself before the handlers of flows, and steps aside from a flow that had enough messages in this second.
+    `observe` is told how long (seconds) a flow took for each that is remembered.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -59,6 +61,7 @@ class Recent:
         self._last: dict[str, _Last] = {}
         self._watched: dict[LiveFlow, _Watch] = {}
         self._timer: Timer | None = None
+        self.observe: Callable[[str, float], object] | None = None
 
     def watch(self, flows: Iterable[LiveFlow]) -> None:
         """Look at these flows from now on, and no longer at others; forget what flows of other names got."""
@@ -84,11 +87,17 @@ class Recent:
         self.watch(())
 
     def _new(self, flow: LiveFlow) -> "_Watch":
-        watch = _Watch(flow, self._last.setdefault(flow.name, _Last()), self._clock, self._rest)
+        watch = _Watch(flow, self._last.setdefault(flow.name, _Last()), self)
         watch.step_in()
         return watch
 
-    def _rest(self) -> None:
+    @property
+    def clock(self) -> Clock:
+        """The clock by which messages arrive."""
+        return self._clock
+
+    def rest(self) -> None:
+        """See to it that everybody steps in again."""
         if self._timer is None:
             self._timer = self._clock.call_at(self._clock.time() + SECOND, self._go_on)
 
@@ -99,15 +108,14 @@ class Recent:
 
 
 class _Watch:
-    """Looks at one flow. While it has stepped aside, `rest` sees to it that it steps in again."""
+    """Looks at one flow. While it has stepped aside, `recent` sees to it that it steps in again."""
 
-    def __init__(self, flow: LiveFlow, last: _Last, clock: Clock, rest: Callable[[], None]) -> None:
+    def __init__(self, flow: LiveFlow, last: _Last, recent: Recent) -> None:
         self._flow = flow
         self._bare = flow.plain
         self._looking: Handler | None = None
         self._last = last
-        self._clock = clock
-        self._rest = rest
+        self._recent = recent
 
     def step_in(self) -> None:
         """Look at what the flow gets."""
@@ -129,7 +137,8 @@ class _Watch:
 
     def _looking_at(self, bare: Handler) -> Handler:
         left = MOST
-        time, add = self._clock.time, self._last.add
+        name, recent, add = self._flow.name, self._recent, self._last.add
+        time = recent.clock.time
 
         def look(
             topic: str,
@@ -145,8 +154,15 @@ class _Watch:
             left -= 1
             if left == 0:
                 self.step_aside()
-                self._rest()
-            bare(topic, payload, qos, retain, properties, entry)
+                recent.rest()
+            if recent.observe is None:
+                bare(topic, payload, qos, retain, properties, entry)
+                return
+            began = perf_counter()
+            try:
+                bare(topic, payload, qos, retain, properties, entry)
+            finally:
+                recent.observe(name, perf_counter() - began)
 
         look.__wrapped__ = bare  # type: ignore[attr-defined]  # see `inspect.unwrap`
         return look

@@ -15,6 +15,7 @@ Kind = Literal["absent", "closed", "version", "refused", "taken"]
 PROTOCOL_ERROR = 0x82
 WRONG_VERSION = 0x84
 KEEP_ALIVE_TIMEOUT = 0x8D
+NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
 
 MALFORMED = "the broker sent something that is not MQTT"
@@ -34,6 +35,7 @@ _REFUSED = {
     0x9D: "has moved to another address",
     0x9F: "does not take so many connections at a time",
 }
+_ABOUT_WILL = (0x80, 0x83, NOT_AUTHORIZED, 0x90, 0x9A, 0x9B)
 _ENDED = {
     0x04: "the broker ended it",
     0x80: "the broker ended it without giving a reason",
@@ -74,6 +76,9 @@ _NOT_SUBSCRIBED = {
 class Refused(ConnectionFailed):
     """A connection could not be made. `kind` says whether another version of the protocol might help."""
 
+    #: Whether it may be the will that the broker does not allow.
+    is_about_will = False
+
     def __init__(self, words: str, kind: Kind) -> None:
         super().__init__(words)
         self.words = words
@@ -95,8 +100,10 @@ def _unreachable(error: Exception, settings: ConnectionSettings) -> str:
         case socket.gaierror():
             return f"there is no host named `{settings.host}`"
         case ssl.SSLCertVerificationError():
-            return f"the certificate of {where} is not trusted: {getattr(error, 'verify_message', error)}"
+            return f"the certificate of {where} is not trusted: {_distrust(error, settings)}"
         case ssl.SSLError():
+            return f"{where} does not speak TLS as expected: is it a port without TLS (mqtt://)?"
+        case ConnectionResetError() if settings.scheme in ("mqtts", "wss"):
             return f"{where} does not speak TLS as expected: is it a port without TLS (mqtt://)?"
         case ConnectionRefusedError():
             return f"nothing answers at {where}: is the broker running?"
@@ -110,8 +117,31 @@ def _unreachable(error: Exception, settings: ConnectionSettings) -> str:
     return f"no connection to {where}: {text[:1].lower()}{text[1:]}"
 
 
+def _distrust(error: ssl.SSLCertVerificationError, settings: ConnectionSettings) -> str:
+    """What OpenSSL does not like of a certificate, and what to do."""
+    said: str = getattr(error, "verify_message", "") or str(error)
+    match getattr(error, "verify_code", 0):
+        case 9:
+            return "it is not valid yet: is the clock of this machine right?"
+        case 10:
+            return "it has expired: whoever runs the broker must renew it (or the clock of this machine is wrong)"
+        case 62 | 64:
+            return f"it is for another name than `{settings.host}`: use the name that stands in it"
+        case 18 | 19 | 20 | 21 if settings.tls.ca:
+            return f"{said}: `ca` under `tls` is not the authority that signed it"
+        case 18 | 19 | 20 | 21:
+            return f"{said}: give the certificate of the authority that signed it as `ca` under `tls`"
+    return said
+
+
 def refused(code: int, settings: ConnectionSettings, client_id: str) -> Refused:
     """What a CONNACK with this reason code means (MQTT 5.0 section 3.2.2.2); those of 3.1.1 come translated by paho."""
+    refusal = _refused(code, settings, client_id)
+    refusal.is_about_will = code in _ABOUT_WILL
+    return refusal
+
+
+def _refused(code: int, settings: ConnectionSettings, client_id: str) -> Refused:
     where, user = settings.shown, settings.username
     if code == WRONG_VERSION:
         if settings.protocol == "auto":
@@ -131,7 +161,11 @@ def refused(code: int, settings: ConnectionSettings, client_id: str) -> Refused:
 
 def closed(settings: ConnectionSettings, *, is_readable: bool) -> Refused:
     """What it means that there was no proper CONNACK."""
-    hint = "" if settings.scheme in ("mqtts", "wss") else ": is it a port for TLS (mqtts://)?"
+    hint = ": is it a port for TLS (mqtts://)?"
+    if settings.scheme in ("mqtts", "wss"):
+        hint = ": does it accept our certificate?"
+        if not settings.tls.cert:
+            hint = ": perhaps it wants a certificate of ours (`cert` and `key` under `tls`)"
     if settings.protocol == "5":
         hint = ": does it speak MQTT 3.1.1 only? set `protocol: auto`"
     if is_readable:

@@ -31,8 +31,8 @@ _MOST_PREVIEWS = 3
 
 _log = logging.getLogger("flowrunner.run")
 
-Reconnect = Callable[[Mapping[str, ConnectionSettings], Collection[str]], Awaitable[object]]
-"""Takes the settings of all connections, and the names of those that must be connected anew."""
+Reconnect = Callable[[Mapping[str, ConnectionSettings], Collection[str]], Awaitable[Sequence[str]]]
+"""Takes the settings of all connections, and the names of those that are other ones; returns which it connects anew."""
 
 
 class Runs(Protocol):
@@ -92,6 +92,11 @@ class Reloader:
             words = f"files are not watched any more ({error}): send SIGHUP to reload"
             self._report.say("not-watched", words, level="error")
 
+    async def look(self) -> None:
+        """Reload because somebody asks for it, and say so where nothing changed."""
+        if await self._try(()) is None:
+            self._report.say("unchanged", "nothing changed in the files")
+
     async def reload(self, touched: Collection[Path] = ()) -> Reload | None:
         """Take up what changed in the files, and say so; None where nothing did. One reload at a time."""
         async with self._reloading:
@@ -126,17 +131,19 @@ class Reloader:
             self._write(self._folder, ended=self._runner.clock.now())
 
     def _write(self, folder: Path, *, ended: float | None = None) -> None:
-        times = {name: version.since for name, version in self._library.contents.versions.items()}
+        times = {name: live.since for name, live in self._runner.flows.items()}
         running = Running(os.getpid(), self._since, str(Path.cwd()), self._paths, self._noted, times, ended)
         write_running(folder, running)
 
-    async def _try(self, touched: Collection[Path]) -> None:
+    async def _try(self, touched: Collection[Path]) -> bool | None:
+        """Whether something changed; false where it could not be taken up."""
         try:
-            await self.reload(touched)
+            return await self.reload(touched) is not None or None
         except Exception:  # noqa: BLE001 - the next edit gets its chance
             _log.exception("a reload failed")
             words = "the edited files could not be taken up, which is a mistake of flowrunner; the old flows go on"
             self._report.say("not-reloaded", words, level="error")
+            return False
 
     async def _take_up(self, before: Contents[Program], after: Contents[Program], began: float) -> Reload:
         programs = {name: version.program for name, version in after.versions.items() if version.flow.is_enabled}
@@ -153,7 +160,7 @@ class Reloader:
             found,
             perf_counter() - began,
             self._runner.clock.now(),
-            {version.flow.name: version.since for version in after.stale if version.flow.is_enabled},
+            self._stale(after, programs),
             tuple(shown_name(path) for path in after.mended),
             tuple(diagnostic for diagnostic in after.diagnostics if diagnostic.severity == "error"),
             reconnected,
@@ -164,6 +171,14 @@ class Reloader:
             self._publish(as_json(reload))
         await self.note()
         return reload
+
+    def _stale(self, after: Contents[Program], wanted: Mapping[str, Program]) -> dict[str, float]:
+        """The flows of which an older version runs than the file holds, and since when."""
+        broken = {version.flow.name: version.since for version in after.stale if version.flow.is_enabled}
+        flows = self._runner.flows
+        running = {name: flow for name, flow in flows.items() if name in wanted}
+        refused = {name: flow.since for name, flow in running.items() if flow.program is not wanted[name]}
+        return {**refused, **broken}
 
     def _programs(self) -> dict[str, Program]:
         """What runs, by name."""
@@ -188,16 +203,17 @@ class Reloader:
     async def _connect(self, after: Contents[Program]) -> tuple[str, ...]:
         names = tuple(sorted(after.reconnect))
         if self._reconnect is not None:
-            await self._reconnect(after.settings.connections, names)
-            return names
+            return tuple(await self._reconnect(after.settings.connections, names))
         if names:
             words = f"{name_list(names)} cannot be connected anew while flows run: the old settings stay until the end"
             self._report.say("not-reloadable", words, level="warning", connections=list(names))
         return ()
 
     def _say(self, reload: Reload, before: Contents[Program], after: Contents[Program]) -> None:
+        shown = {_gist(diagnostic) for diagnostic in before.diagnostics}
         for diagnostic in sorted(after.news, key=lambda diagnostic: diagnostic.sort_key):
-            self._report.frame(diagnostic)
+            if diagnostic.severity == "error" or _gist(diagnostic) not in shown:
+                self._report.frame(diagnostic)
         if reload.mended:
             self._report.say("mended", mended_line(reload.mended), files=list(reload.mended))
         known = {version.flow.name for version in before.stale}
@@ -238,6 +254,11 @@ class Reloader:
                 _log.exception("the preview of `%s` failed", name)
                 return
             previews.show(compared, self._report)
+
+
+def _gist(diagnostic: Diagnostic) -> tuple[str, str, str]:
+    """What a mistake is, wherever it stands in its file."""
+    return diagnostic.code, diagnostic.message, diagnostic.span.source.name
 
 
 def _flows(programs: Mapping[str, Program]) -> dict[str, Flow]:

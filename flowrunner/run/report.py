@@ -3,7 +3,8 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flowrunner.diagnostics import Diagnostic, as_json
@@ -11,6 +12,19 @@ from flowrunner.frame import draw, visible, width_of
 from flowrunner.run.preview import preview
 
 Format = Literal["text", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a report told, for those who listen besides: an event with its text, or a mistake with its place."""
+
+    event: str
+    level: str
+    flow: str
+    text: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    diagnostic: Diagnostic | None = None
+
 
 _STYLES = {
     "time": "2",
@@ -28,16 +42,21 @@ _WIDEST_PIPE = 240
 
 
 class Report:
-    """What a person or a log collector reads. Text is for the former; `fields` are for the latter."""
+    """What a person or a log collector reads. Text is for the former; `fields` are for the latter.
+
+    `listeners` hear of news and mistakes besides, but not of messages.
+    """
 
     def __init__(self, write: Callable[[str], object], *, format: Format = "text", color: bool = False) -> None:
         self._write = write
         self._is_json = format == "json"
         self._color = color
         self._names = 0
+        self.listeners: list[Callable[[News], object]] = []
 
     def say(self, event: str, text: str, *, level: str = "info", flow: str = "", **fields: Any) -> None:
         """A line of news. `event` is kebab-case and never changes; the text may."""
+        self._tell(News(event, level, flow, text, fields))
         if self._is_json:
             self._object(event, level, flow, message=text, **fields)
             return
@@ -51,6 +70,7 @@ class Report:
 
     def frame(self, diagnostic: Diagnostic, *, event: str = "mistake", flow: str = "") -> None:
         """A mistake with its place in the file."""
+        self._tell(News(event, diagnostic.severity, flow, diagnostic.message, diagnostic=diagnostic))
         if self._is_json:
             self._object(event, diagnostic.severity, flow, **as_json(diagnostic))
         else:
@@ -83,6 +103,10 @@ class Report:
             self._object("left-out", "debug", "", message=text)
         else:
             self._write(self.paint(f"         ... {text}", "dim") + "\n")
+
+    def _tell(self, news: News) -> None:
+        for listener in self.listeners:
+            listener(news)
 
     def align(self, names: list[str]) -> None:
         """Line up what follows behind the longest of these names of flows."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from flowrunner.run.live import LiveFlow
+from flowrunner.run.newcomers import Newcomers
 from flowrunner.sources import Subscribe
 from flowrunner.topics import Filter, FilterTree, matches
 
@@ -42,7 +43,7 @@ class Table:
 
     `given` are the subscriptions of this session by identifier, `own` all identifiers this runner has ever sent.
     Flows in `waiting` are about to replace others: until then they only get what the broker kept for them.
-    `newcomers` says who gets retained messages where deliveries carry no identifiers; None is everybody.
+    `newcomers` say who gets retained messages where deliveries carry no identifiers; None is everybody.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Table:
         *,
         own: Container[int] = (),
         waiting: frozenset[LiveFlow] = frozenset(),
-        newcomers: frozenset[LiveFlow] | None = None,
+        newcomers: Newcomers | None = None,
     ) -> None:
         self._given = given
         self._own = own
@@ -70,6 +71,8 @@ class Table:
     def find(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> tuple[Route, ...]:  # noqa: FBT001
         """The flows that get this delivery, each once. With identifiers it is one of several copies, maybe."""
         key = (topic, retain, identifiers)
+        if retain and not self._are_own(identifiers):
+            return self.route(*key)
         routes = self._cache.get(key)
         if routes is None:
             routes = self.route(*key)
@@ -105,7 +108,7 @@ class Table:
             if _takes(want, retain=retain):
                 first.setdefault(want.flow, want)
         for flow, want in first.items():
-            is_new = self._newcomers is None or flow in self._newcomers
+            is_new = self._newcomers is None or not retain or self._newcomers.takes(flow, topic)
             if is_new if retain else flow not in self._waiting:
                 yield flow, want.entry
 

@@ -1,28 +1,39 @@
 """Runs programs: opens the connections they use, subscribes, starts their ticks, and ends it all in good order."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowrunner.clock import Clock
 from flowrunner.code import Publish
-from flowrunner.connections import ConnectionSettings
-from flowrunner.errors import FlowError, FlowrunnerError
+from flowrunner.connections import ConnectionSettings, TlsSettings
 from flowrunner.run.backoff import Backoff
+from flowrunner.run.binding import Binding
 from flowrunner.run.clock import LoopClock
 from flowrunner.run.connection import Connection
 from flowrunner.run.failures import Failures
-from flowrunner.run.host import FlowHost
 from flowrunner.run.identity import FOLDER, client_id
+from flowrunner.run.kept_filters import KeptFilters
 from flowrunner.run.live import LiveFlow, Program
+from flowrunner.run.loop_guard import LoopGuard
 from flowrunner.run.news import ConnectionNews
+from flowrunner.run.permission import harmless, limited, showing, unshared
+from flowrunner.run.promises import Promises
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
 from flowrunner.run.state_file import KeptStores, StateFile
+from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
 from flowrunner.run.triggers import Triggers
 from flowrunner.run.work import Work, finish
 from flowrunner.sources import Subscribe
+from flowrunner.stores import Store
+
+if TYPE_CHECKING:
+    from flowrunner.run.explaining import Explaining
 
 #: Seconds for messages in work: at the end, and in a version of a flow that was replaced.
 LAST_WORK = 5.0
@@ -33,7 +44,8 @@ class Runner:
     """Flows that run, on connections by name.
 
     `connections` are those of the settings; `folder` is where `.flowrunner/` keeps the client ids. Use it inside
-    a running loop: `await apply(programs)` as often as they change, `await close()` at the end.
+    a running loop: `await apply(programs)` as often as they change, `await close()` at the end. If it `is_read_only`,
+    it only looks: nothing is published, and flows with steps that change something elsewhere do not run.
     """
 
     def __init__(
@@ -44,10 +56,14 @@ class Runner:
         folder: Path | None = None,
         clock: Clock | None = None,
         backoff: Callable[[], Backoff] = Backoff,
+        explaining: "Explaining | None" = None,
+        is_read_only: bool = False,
     ) -> None:
-        self._settings = {"default": ConnectionSettings(), **connections}
+        self._is_read_only = is_read_only
+        self._settings = {"default": ConnectionSettings(), **self._meant(connections)}
         self._folder = folder
         self._backoff = backoff
+        self._explaining = explaining
         self.report = report
         self.clock: Clock = clock or LoopClock()
         self.failures = Failures(report, self.clock)
@@ -57,46 +73,150 @@ class Runner:
         self._news = ConnectionNews(report, self.failures)
         self._triggers: dict[LiveFlow, Triggers] = {}
         self._work = Work()
+        self._promises = Promises()
         self._stores = KeptStores(self.clock, self._state_file(folder))
+        self._binding = Binding(
+            report,
+            self._publisher,
+            lambda name: self.connections[name].link,
+            clock=self.clock,
+            failures=self.failures,
+            traffic=self.traffic,
+            work=self._work,
+            stores=self._stores,
+            promises=self._promises,
+            is_read_only=is_read_only,
+        )
         self._retiring: dict[asyncio.Task[None], LiveFlow] = {}
         self._changing = asyncio.Lock()
+        self._guard: LoopGuard | None = None
 
     async def apply(self, programs: Iterable[Program]) -> None:
         """Run exactly these programs; those that run already go on as they are.
 
-        Returns when every broker that is there has answered the new subscriptions.
+        So does a version that is replaced by one that cannot begin.
+        All of them are exchanged in one turn of the loop, once every broker that is there has answered what is new.
+        """
+        if self._guard is None:
+            self._guard = LoopGuard(self.traffic, self.clock, self.report, lambda: self.flows)
+        async with self._changing:
+            enabled = [program for program in programs if program.flow.is_enabled]
+            await self._binding.tapping.prepare(enabled)
+            await self._apply(enabled)
+
+    async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:
+        """Have these flows looked into, by name, and no others `by` the same one; returns those that are.
+
+        Each flow goes on where it was, as after an edit. One that was made for another version of its flow, and has no
+        heir for this one, is left out.
+        """
+        tapping = self._binding.tapping
+        async with self._changing:
+            tapping.want(by, watchers)
+            programs = [flow.program for flow in self.flows.values()]
+            await tapping.prepare(programs)
+            if any(flow.tapped is not tapping.of(flow.program.flow) for flow in self.flows.values()):
+                await self._apply(programs)
+            return tapping.names(by)
+
+    async def _apply(self, programs: Sequence[Program]) -> None:
+        before = dict(self.flows)
+        after = self._binding.bind_all(programs, before)
+        fresh = [flow for flow in after.values() if before.get(flow.name) is not flow]
+        try:
+            self._open(fresh)
+            self._watch([*after.values(), *before.values()])
+            await self._ask(after, frozenset(flow for flow in fresh if flow.name in before))
+        except BaseException:
+            for flow in fresh:
+                flow.end()
+            raise
+        self._stores.forget_unused()
+        await self._close_unused()
+        self._watch(self.flows.values())
+
+    async def _ask(self, after: dict[str, LiveFlow], waiting: frozenset[LiveFlow]) -> None:
+        """Have the brokers asked for what is new, and exchange the flows in the very turn of the last answer."""
+        swapped = asyncio.get_running_loop().create_future()
+        asked = dict(self.connections)
+        unanswered = set(asked)
+
+        def answered(name: str) -> None:
+            unanswered.discard(name)
+            if not unanswered and not swapped.done():
+                try:
+                    self._swap(after, asked.values())
+                except BaseException as error:  # noqa: BLE001 - `apply` raises it
+                    swapped.set_exception(error)
+                else:
+                    swapped.set_result(None)
+
+        for name, connection in asked.items():
+            connection.subscriptions.prepare(self._wants(after, name), partial(answered, name), waiting=waiting)
+        if not asked:
+            self._swap(after, ())
+            return
+        await swapped
+
+    def _swap(self, after: dict[str, LiveFlow], connections: Iterable[Connection]) -> None:
+        """Exchange the flows, with all that rings and ticks; nothing else runs meanwhile."""
+        before, self.flows = self.flows, after
+        for connection in connections:
+            connection.subscriptions.settle()
+        for name, old in before.items():
+            new = after.get(name)
+            if new is old:
+                continue
+            old.end()
+            if new is None:
+                self._triggers.pop(old).stop()
+            else:
+                new.succeed(old)
+            self._retire(old)
+        for name, new in after.items():
+            old_flow = before.get(name)
+            if old_flow is not new:
+                new.begin()
+                ready = [self.connections[name].subscriptions.complete for name in sorted(new.connections)]
+                last = None if old_flow is None else self._triggers.pop(old_flow)
+                self._triggers[new] = Triggers(new, self.clock, self.failures.failed, ready, before=last)
+
+    async def reconnect(
+        self, connections: Mapping[str, ConnectionSettings], names: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Use other settings from now on, and connect anew those of these names that are in use; returns which.
+
+        A connection that is not among the settings any more goes on as long as a flow uses it.
         """
         async with self._changing:
-            before = self.flows
-            kept = {id(flow.program): flow for flow in before.values()}
-            enabled = [program for program in programs if program.flow.is_enabled]
-            flows = [kept.get(id(program)) or self._bind(program, before) for program in enabled]
-            self.flows = {flow.name: flow for flow in flows if flow is not None}
-            fresh = [flow for flow in self.flows.values() if before.get(flow.name) is not flow]
-            gone = [flow for flow in before.values() if self.flows.get(flow.name) is not flow]
-            self._open(fresh)
-            self._watch([*self.flows.values(), *gone])
-            waiting = frozenset(flow for flow in fresh if flow.name in before)
+            open_ones = {name: connection.settings for name, connection in self.connections.items()}
+            self._settings = {"default": ConnectionSettings(), **open_ones, **self._meant(connections)}
+            changed: dict[str, Connection] = {}
+            for name in sorted(name for name in names if name in open_ones):
+                settings = self._settings[name] = self._with_old_client_id(name, self._settings[name])
+                if settings != open_ones[name] or settings.tls != TlsSettings():  # a certificate may be another one
+                    changed[name] = self.connections[name]
             changes = (
-                connection.subscriptions.change(self._wants(name), waiting=waiting)
-                for name, connection in self.connections.items()
+                one.change(self._settings[name], self._ledger(self._settings[name], one.client_id))
+                for name, one in changed.items()
             )
             await asyncio.gather(*changes)
-            for flow in gone:
-                self._triggers.pop(flow).stop()
-                flow.end()
-                self._retire(flow)
-            for flow in fresh:
-                flow.begin()
-            self._stores.forget_unused()
-            await self._close_unused()
-            self._watch(self.flows.values())
-            for flow in fresh:
-                ready = [self.connections[name].subscriptions.complete for name in sorted(flow.connections)]
-                self._triggers[flow] = Triggers(flow, self.clock, self.failures.failed, ready)
+            return tuple(changed)
+
+    def tell(self, name: str, payload: bytes) -> None:
+        """Say something of the runner itself, retained, on `flowrunner/<client id>/<name>`, where the broker allows it.
+
+        That is on the connection `default`, or on the first one if no flow uses that.
+        """
+        if self.connections:
+            chosen = "default" if "default" in self.connections else min(self.connections)
+            self.connections[chosen].presence.tell(name, payload)
 
     async def close(self) -> None:
         """Take no more messages, finish what is in work, and leave the brokers."""
+        self._promises.is_ending = True
+        if self._guard is not None:
+            self._guard.stop()
         for connection in self.connections.values():
             connection.link.stop()
         for triggers in self._triggers.values():
@@ -115,32 +235,30 @@ class Runner:
         self.traffic.stop()
         self.failures.stop()
 
+    @property
+    def stores(self) -> Mapping[tuple[str, str], Store]:
+        """The named values of `state` steps, by flow (empty for those that are shared) and name."""
+        return self._stores.known
+
+    async def heard(self) -> None:
+        """Wait until every broker has answered what the flows want of it."""
+        for connection in list(self.connections.values()):
+            await connection.subscriptions.complete.wait()
+
     def publisher(self, connection: str) -> Publish:
         """The function that publishes on a connection, which is opened if it is not yet."""
         return self._connection(connection).link.publish
 
-    def _bind(self, program: Program, before: Mapping[str, LiveFlow]) -> LiveFlow | None:
-        flow = LiveFlow(program, before.get(program.flow.name))
-        flow.connections |= {source.connection for source in program.flow.sources if isinstance(source, Subscribe)}
-        host = FlowHost(
-            flow,
-            self.publisher,
-            clock=self.clock,
-            failures=self.failures,
-            traffic=self.traffic,
-            work=self._work,
-            stores=self._stores,
-        )
-        try:
-            flow.bind(host)
-        except FlowError as error:
-            for diagnostic in error.diagnostics:
-                self.report.frame(diagnostic, flow=flow.name)
-            return None
-        except FlowrunnerError as error:
-            self.report.say("not-started", f"{flow.name}: {error}", level="error", flow=flow.name)
-            return None
-        return flow
+    def _publisher(self, name: str, flow: LiveFlow) -> Publish:
+        """What publishes for one flow."""
+        link = self._connection(name).link
+        publish = showing(link) if self._is_read_only else self._promises.publisher(link, flow)
+        return limited(publish, getattr(flow.program.flow, "publish_only", ()))
+
+    def _meant(self, connections: Mapping[str, ConnectionSettings]) -> Mapping[str, ConnectionSettings]:
+        if not self._is_read_only:
+            return connections
+        return {name: harmless(settings) for name, settings in connections.items()}
 
     def _state_file(self, folder: Path | None) -> StateFile | None:
         if folder is None:
@@ -169,15 +287,40 @@ class Runner:
         if connection is None:
             settings = self._settings[name]
             own_id = settings.client_id or client_id(name, self._folder)
-            connection = Connection(settings, own_id, self._news, self.failures.failed, backoff=self._backoff())
+            connection = Connection(
+                settings,
+                own_id,
+                self._news,
+                self.failures.failed,
+                backoff=self._backoff(),
+                ledger=self._ledger(settings, own_id),
+                tap=self._explaining.tap(name) if self._explaining is not None else None,
+            )
             self.connections[name] = connection
+            if self._is_read_only:
+                connection.presence.stay_silent()
             connection.start()
         return connection
 
-    def _wants(self, connection: str) -> Sequence[Want]:
+    def _ledger(self, settings: ConnectionSettings, own_id: str) -> KeptFilters | None:
+        if self._folder is None or settings.keep is None:
+            return None
+        return KeptFilters(self._folder, settings.name, own_id, settings.shown)
+
+    def _with_old_client_id(self, name: str, settings: ConnectionSettings) -> ConnectionSettings:
+        """Settings without another client id: the session at the broker hangs on it."""
+        connection = self.connections[name]
+        if settings.client_id == connection.settings.client_id:
+            return settings
+        stays = f"it stays `{connection.client_id}` until the end"
+        words = f"`client_id` of `{name}` cannot change while flows run: {stays}"
+        self.report.say("not-reloadable", words, level="warning", connection=name, setting="client_id")
+        return replace(settings, client_id=connection.settings.client_id)
+
+    def _wants(self, flows: Mapping[str, LiveFlow], connection: str) -> Sequence[Want]:
         return [
-            Want(flow, entry, source)
-            for flow in self.flows.values()
+            Want(flow, entry, unshared(source) if self._is_read_only else source)
+            for flow in flows.values()
             for entry, source in enumerate(flow.program.flow.sources)
             if isinstance(source, Subscribe) and source.connection == connection
         ]

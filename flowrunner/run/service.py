@@ -3,26 +3,37 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowrunner.connections import ConnectionSettings
 from flowrunner.run.embedded import start_embedded
+from flowrunner.run.following import Edits, Following
 from flowrunner.run.live import Program
+from flowrunner.run.notify import Notify
 from flowrunner.run.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowrunner.broker import Broker
+    from flowrunner.run.explaining import Explaining
     from flowrunner.run.report import Report
 
 _INTERRUPTED = 130
 
 
+Beside = Callable[[Runner, Following], AbstractAsyncContextManager[object]]
+"""Makes what goes on beside the flows from the time when they run to their end, such as a page that shows them."""
+
+
 class Service:
-    """A runner from the first line to the last, in a loop of its own: `asyncio.run(service.run(programs))`."""
+    """A runner from the first line to the last, in a loop of its own: `asyncio.run(service.run(programs))`.
+
+    With `edits` it follows the files of its flows, and SIGHUP has it look at them at once.
+    """
 
     def __init__(
         self,
@@ -31,11 +42,19 @@ class Service:
         *,
         folder: Path | None = None,
         is_broker_named: bool = True,
+        edits: Edits | None = None,
+        explaining: "Explaining | None" = None,
+        is_read_only: bool = False,
+        beside: Beside | None = None,
     ) -> None:
         self._connections = connections
         self._report = report
         self._folder = folder
         self._is_broker_named = is_broker_named
+        self._edits = edits
+        self._beside = beside
+        self._explaining = explaining
+        self._is_read_only = is_read_only
         self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -45,11 +64,37 @@ class Service:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
         broker = None if self._is_broker_named else await self._embedded()
-        runner = Runner(self._connections, self._report, folder=self._folder)
+        runner = Runner(
+            self._connections,
+            self._report,
+            folder=None if self._is_read_only else self._folder,
+            explaining=self._explaining,
+            is_read_only=self._is_read_only,
+        )
+        if self._is_read_only:
+            self._report.say("read-only", "only looking: nothing is published; what would be is shown")
+        notify = Notify(asyncio.get_running_loop())
+        following: Following | None = None
+        beside = AsyncExitStack()
         try:
             await runner.apply(programs)
+            if self._explaining is not None:
+                self._explaining.watch(runner, lambda: runner.connections)
+            notify.begin_when(runner.heard, lambda: _status(runner))
+            if self._edits is not None:
+                following = Following(self._edits, runner, self._report)
+                self._loop.add_signal_handler(signal.SIGHUP, following.look)
+                await beside.enter_async_context(self._desk(runner, following, self._edits))
+                if self._beside is not None:
+                    await beside.enter_async_context(self._beside(runner, following))
             await self._end.wait()
         finally:
+            await beside.aclose()
+            notify.end()
+            if self._explaining is not None:
+                self._explaining.stop()
+            if following is not None:
+                await following.aclose()
             await runner.close()
             if broker is not None:
                 await broker.stop()
@@ -59,6 +104,14 @@ class Service:
         """End `run`; from any thread."""
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
+
+    def _desk(self, runner: Runner, following: Following, edits: Edits) -> "AbstractAsyncContextManager[object]":
+        """Answers `flowrunner status` and `flowrunner tap`."""
+        from flowrunner.run.local import Desk, listen
+
+        folder = self._folder or Path()
+        desk = Desk(runner, edits.library, folder=folder, exchanged=following.watch, is_read_only=self._is_read_only)
+        return listen(desk, folder, self._report)
 
     async def _embedded(self) -> "Broker | None":
         settings = self._connections.get("default") or ConnectionSettings()
@@ -80,3 +133,11 @@ def _summary(runner: Runner) -> str:
     dropped = sum(flow.dropped for flow in runner.flows.values())
     failures = f", {dropped} of which failed" if dropped else ""
     return f"stopped after {received} message{'' if received == 1 else 's'}{failures}"
+
+
+def _status(runner: Runner) -> str:
+    """A line about what goes on, for whoever looks after the process."""
+    received = sum(flow.received for flow in runner.flows.values())
+    away = [name for name, connection in runner.connections.items() if connection.terms is None]
+    where = f"no broker on {', '.join(away)}" if away else "connected"
+    return f"{len(runner.flows)} flow{'' if len(runner.flows) == 1 else 's'}, {where}, {received} messages so far"

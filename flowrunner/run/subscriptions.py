@@ -1,7 +1,8 @@
 """Turns what flows want of one connection into SUBSCRIBE and UNSUBSCRIBE, and into the table of its router."""
 
 import asyncio
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from random import randrange
 from typing import Protocol
@@ -11,6 +12,7 @@ from flowrunner.run.asks import Ask, objection, plan
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.network import Network
+from flowrunner.run.newcomers import Newcomers
 from flowrunner.run.router import Router
 from flowrunner.run.routing import Given, Table, Want
 
@@ -32,12 +34,42 @@ class Complain(Protocol):
         """Report it; never raise."""
 
 
-class Subscriptions:
-    """The subscriptions of one connection, over all its network connections."""
+class Ledger(Protocol):
+    """Remembers from one start to the next what a session at the broker may hold."""
 
-    def __init__(self, router: Router, complain: Complain, *, is_kept: bool = False) -> None:
+    def read(self) -> frozenset[str]:
+        """The filters that were noted last."""
+
+    def note(self, filters: frozenset[str]) -> None:
+        """Note other filters, before the broker is asked for them; never raise."""
+
+
+@dataclass(slots=True, eq=False)
+class _Change:
+    """A change that is not settled: what was wanted before, who is new, and whether the broker was asked for it."""
+
+    before: Sequence[Want]
+    fresh: frozenset[LiveFlow]
+    waiting: frozenset[LiveFlow]
+    ready: Callable[[], object]
+    is_asked: bool = False
+    has_joined: bool = False
+
+
+class Subscriptions:
+    """The subscriptions of one connection, over all its network connections.
+
+    They change in two steps, because a flow may use several connections: `prepare` asks the broker, and `settle`
+    exchanges the table. With a `ledger` the session outlives this program: what it holds and nobody wants is given up.
+    """
+
+    def __init__(
+        self, router: Router, complain: Complain, *, is_kept: bool = False, ledger: Ledger | None = None
+    ) -> None:
         self._router = router
         self._complain = complain
+        self._ledger = ledger
+        self._left: frozenset[str] | None = None  # by an earlier process, until a session was found
         # A kept session may deliver with identifiers of an earlier run: ours must not be taken for them.
         self._first = self._next = 1 + (randrange(_LAST_START) if is_kept else 0)  # noqa: S311 - no secret
         self._wants: tuple[Want, ...] = ()
@@ -49,8 +81,8 @@ class Subscriptions:
         self._told: set[tuple[str, str]] = set()
         self._network: Network | None = None
         self._terms = Terms()
-        self._fresh: frozenset[LiveFlow] | None = None
-        self._change: asyncio.Future[None] | None = None
+        self._newcomers = Newcomers()
+        self._change: _Change | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self.complete = asyncio.Event()
 
@@ -59,38 +91,53 @@ class Subscriptions:
         """The filters that the broker holds, as sent."""
         return frozenset(self._granted)
 
-    async def change(self, wants: Iterable[Want], *, waiting: frozenset[LiveFlow] = frozenset()) -> None:
-        """Go over to these wants: subscribe, exchange the table when all is answered, unsubscribe.
+    def move(self, ledger: Ledger | None) -> None:
+        """Learn that the next network connection is to another session."""
+        self._ledger, self._left = ledger, None
+        self._granted.clear()
+        self._leaving.clear()
+        self._told.clear()
 
-        Flows in `waiting` replace others, which get the messages until then. Nothing is sent without a broker.
-        One change at a time.
+    def prepare(
+        self, wants: Iterable[Want], ready: Callable[[], object], *, waiting: frozenset[LiveFlow] = frozenset()
+    ) -> None:
+        """Ask for what is new in these wants; `ready` is called in the very turn in which the last answer is read.
+
+        That is at once where nothing is to be asked, or nobody can be. Flows in `waiting` replace others, which get the
+        messages until `settle`. One change at a time.
         """
-        before, known = self._allowed(), frozenset(want.flow for want in self._wants)
+        before, wanted = self._allowed(), self._wants
         self._wants = tuple(wants)
-        fresh = self._fresh = frozenset(want.flow for want in self._wants) - known
+        known, now = (frozenset(want.flow for want in some) for some in (wanted, self._wants))
+        staying = known & now
+        touched = {want.filter.mqtt for want in (*wanted, *self._wants) if want.flow not in staying}
+        self._change = change = _Change(before, now - known, waiting, ready)
         if self._network is not None:
-            self._send(self._network, plan(self._allowed(), self._granted, fresh))
+            touched |= {want.filter.mqtt for want in self._wants} - self._granted.keys()
+            asked = [want for want in self._allowed() if want.filter.mqtt in touched]
+            self._send(self._network, plan(asked, self._granted, change.fresh))
+            change.is_asked = True
         if self._unanswered:
-            newcomers = [want for want in self._allowed() if want.flow in fresh]
-            self._router.table = self._table([*before, *newcomers], waiting)
-            self._change = asyncio.get_running_loop().create_future()
-            await self._change
+            self._router.table = self._transition(change)
         else:
-            self._settle()
+            ready()
 
     def resume(self, network: Network, terms: Terms) -> None:
         """Subscribe on a network connection that has just been accepted, to what its session does not hold yet."""
-        self._network, self._terms, self._fresh = network, terms, None
+        self._network, self._terms = network, terms
         self._refused.clear()
+        self._find_left(is_there=terms.session_present)
         if not terms.session_present:
             self._granted.clear()
             self._leaving.clear()
             self._given.clear()
-        missing = [want for want in self._allowed() if want.filter.mqtt not in self._granted]
+        allowed = [*(self._change.before if self._change is not None else ()), *self._allowed()]
+        self._newcomers.begin(want.flow for want in allowed)
+        missing = [want for want in allowed if want.filter.mqtt not in self._granted]
         self._send(network, plan(missing, {}, frozenset(want.flow for want in missing)))
-        self._router.table = self._table(self._allowed())
+        self._router.table = self._table(self._allowed()) if self._change is None else self._transition(self._change)
         if not self._unanswered:
-            self._settle()
+            self._answer()
 
     def lose(self) -> None:
         """Learn that the network connection is gone."""
@@ -98,13 +145,30 @@ class Subscriptions:
         self._leaving |= self._unanswered.keys()
         self._unanswered.clear()
         self.complete.clear()
-        self._settle()
+        if self._change is not None:
+            self._change.is_asked = False
+        self._answer()
+
+    def _find_left(self, *, is_there: bool) -> None:
+        """Learn what the session holds that an earlier process has asked for."""
+        if self._ledger is not None and self._left is None:
+            self._left = self._ledger.read()
+            if is_there:
+                self._leaving |= self._left
+
+    def _note(self) -> None:
+        """Note what the session may hold from now on."""
+        if self._ledger is not None and self._network is not None:
+            self._ledger.note(frozenset({*self._granted, *self._unanswered, *self._leaving}))
 
     def _send(self, network: Network, asks: Iterable[Ask]) -> None:
-        for ask in asks:
-            self._unanswered[ask.mqtt] = ask
-            self._refused.discard(ask.mqtt)
-            self._leaving.discard(ask.mqtt)
+        asked = {ask.mqtt: ask for ask in asks}
+        self._unanswered |= asked
+        self._refused -= asked.keys()
+        self._leaving -= asked.keys()
+        if asked:
+            self._note()
+        for ask in asked.values():
             network.subscribe(
                 ask.mqtt,
                 ask.qos,
@@ -141,12 +205,24 @@ class Subscriptions:
             self._granted.pop(ask.mqtt, None)
             self._refused.add(ask.mqtt)
             self._tell(self._flows(ask.mqtt), ask.mqtt, refusals.not_subscribed(code), is_refused=True)
+        change = self._change
+        if change is not None and change.is_asked and not change.has_joined:
+            self._newcomers.join(change.fresh)  # what the broker kept follows its answer
+            change.has_joined = True
         if not self._unanswered:
-            self._settle()
+            self._answer()
 
-    def _settle(self) -> None:
-        """Exchange the table, in the very turn in which the last answer is read, and give up what nobody wants."""
+    def _answer(self) -> None:
+        """Have the table exchanged, now that all is answered."""
         self._stop_waiting()
+        if self._change is None:
+            self.settle()
+        else:
+            self._change.ready()
+
+    def settle(self) -> None:
+        """Exchange the table, and give up what nobody wants."""
+        self._change = None
         wanted = {want.filter.mqtt for want in self._wants}
         self._leaving |= self._granted.keys() - wanted
         self._granted = {mqtt: ask for mqtt, ask in self._granted.items() if mqtt in wanted}
@@ -155,18 +231,23 @@ class Subscriptions:
         if self._network is not None:
             for mqtt in self._leaving - wanted:
                 self._network.unsubscribe(mqtt, partial(self._gone, mqtt))
-            self.complete.set()
-        change, self._change = self._change, None
-        if change is not None and not change.done():
-            change.set_result(None)
+            if not self._unanswered:
+                self.complete.set()
+            self._note()
 
     def _gone(self, mqtt: str, _code: int) -> None:
         self._leaving.discard(mqtt)
+        self._note()
+
+    def _transition(self, change: "_Change") -> Table:
+        """The table until the change is settled: old versions get what is live, new ones what the broker kept."""
+        newcomers = [want for want in self._allowed() if want.flow in change.fresh]
+        return self._table([*change.before, *newcomers], change.waiting)
 
     def _table(self, wants: Iterable[Want], waiting: frozenset[LiveFlow] = frozenset()) -> Table:
         granted = [want for want in wants if want.filter.mqtt not in self._refused]
         own = range(self._first, self._next)
-        return Table(granted, dict(self._given), own=own, waiting=waiting, newcomers=self._fresh)
+        return Table(granted, dict(self._given), own=own, waiting=waiting, newcomers=self._newcomers)
 
     def _allowed(self) -> list[Want]:
         """What can be asked of this broker; the rest is refused here, and told."""

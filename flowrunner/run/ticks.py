@@ -11,15 +11,15 @@ class Ticks:
     """Calls `fire` with the number of the tick, from 1, until `stop` or the source's count.
 
     Ticks are due at whole multiples of the interval after the start; jitter delays single ones only. Ticks that
-    the program was too busy for are left out, not made up for in a burst.
+    the program was too busy for are left out, not made up for in a burst. `fire` may be exchanged in between.
     """
 
     def __init__(
         self, source: Every, clock: Clock, fire: Callable[[int], object], *, chance: Callable[[], float] = random
     ) -> None:
+        self.fire = fire
         self._source = source
         self._clock = clock
-        self._fire = fire
         self._chance = chance
         self._number = 0
         self._start = clock.time()
@@ -43,7 +43,7 @@ class Ticks:
         self._timer = None
         if self._source.count is None or self._number < self._source.count:
             self._plan()
-        self._fire(self._number)
+        self.fire(self._number)
 
     def _next_turn(self) -> int:
         passed = (self._clock.time() - self._start - self._source.jitter) / self._source.interval

@@ -7,6 +7,7 @@ from flowrunner.clock import Clock, Timer
 from flowrunner.message import Properties
 from flowrunner.run.link import Link
 from flowrunner.run.live import Handler, LiveFlow
+from flowrunner.run.loop_guard import Sample
 from flowrunner.run.report import Report
 
 #: Lines in a second that a person can follow, and at once after a pause; log lines, which somebody asked for, get more.
@@ -38,14 +39,26 @@ class Traffic:
         self._is_watching = True
         self._counted = 0
         self._timer: Timer | None = None
+        self._sample: Sample | None = None
+
+    def look_closely(self, sample: Sample | None) -> None:
+        """Give a sample every message from now on, and ask it which get in; None ends that."""
+        if sample is None and self._sample is None:
+            return
+        self._sample = sample
+        if sample is not None:
+            self._step_in()
+        elif self._lines <= 0:
+            self._step_aside()
 
     def watch(self, flows: Iterable[LiveFlow], links: Iterable[Link]) -> None:
         """Look at these flows and links from now on, and no longer at others."""
-        for flow in self._flows:
+        before = self._flows
+        self._flows = {flow: before.get(flow) or self._traced(flow) for flow in flows}
+        for flow in before.keys() - self._flows.keys():
             flow.handler = flow.plain
         for link in self._links:
             link.watch = None
-        self._flows = {flow: self._traced(flow) for flow in flows}
         self._links = list(links)
         if self._is_watching:
             self._step_in()
@@ -84,6 +97,10 @@ class Traffic:
             /,
         ) -> None:
             self._current = flow.name
+            if self._sample is not None and not self._sample.comes(flow.name, topic):
+                flow.counting.dropped += 1
+                self._current = ""
+                return
             if self._spend():
                 self._report.message(flow.name, topic, payload, is_out=False, qos=qos, retain=retain)
             try:
@@ -94,6 +111,8 @@ class Traffic:
         return traced
 
     def _published(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:  # noqa: FBT001
+        if self._sample is not None:
+            self._sample.goes(self._current, topic)
         if self._spend():
             self._report.message(self._current, topic, payload, is_out=True, qos=qos, retain=retain)
 
@@ -103,7 +122,7 @@ class Traffic:
         if self._lines <= 0:
             return False
         self._lines -= 1
-        if self._lines == 0:
+        if self._lines == 0 and self._sample is None:
             self._step_aside()
         return True
 

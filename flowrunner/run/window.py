@@ -37,6 +37,7 @@ class Window:
     ) -> None:
         self.outbox = outbox
         self.light = outbox.light
+        self.promised = outbox.promised
         self.waiting = outbox.waiting
         self.room = 0
         self._trouble = trouble
@@ -84,6 +85,7 @@ class Window:
         if given_up is not None:
             reason = "the broker closes the connection whenever it is sent: is it too large, or not allowed?"
             self._trouble(given_up.topic, reason)
+            given_up.finish()
         return left > 0
 
     def acknowledge(self, kind: int, number: int, code: int) -> None:
@@ -94,11 +96,17 @@ class Window:
             self._answer(pack_answer(PUBREL, number))
             return
         pieces = self.light.pop(number, None)
-        outgoing = self.outbox.acknowledge(number) if pieces is None else restore(pieces)
+        if pieces is None:
+            outgoing = self.outbox.acknowledge(number)
+        else:
+            outgoing = restore(pieces)
+            outgoing.done = self.outbox.promised.pop(number, None)
         self._released.discard(number)
         self.outbox.trust()
         if code >= _FAILURE and outgoing is not None:
             self._trouble(outgoing.topic, words_of(code))
+        if outgoing is not None:
+            outgoing.finish()
         self.pump()
 
     def refresh(self) -> None:
@@ -134,14 +142,19 @@ class Window:
         except StepError as error:
             self.outbox.take()
             self._trouble(outgoing.topic, error.message)
+            outgoing.finish()
             return
         qos = min(outgoing.qos, terms.maximum_qos)
         number = self.next_number() if qos else 0
         pieces = pack_publish(outgoing, number, terms)
         self._send(pieces)
         if qos == 0:
-            self.outbox.take()
-        elif qos == 1 and is_small(pieces) and not outgoing.properties and not self.outbox.is_suspicious:
+            self.outbox.take().finish()
+        elif qos == 1 and self._is_light(outgoing, pieces):
             self.outbox.send_light(number, pieces)
         else:
             self.outbox.send(number)
+
+    def _is_light(self, outgoing: Outgoing, pieces: Pieces) -> bool:
+        """Whether nothing need be known of a publish in flight but its bytes."""
+        return not outgoing.properties and is_small(pieces) and not self.outbox.is_suspicious

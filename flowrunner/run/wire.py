@@ -5,6 +5,7 @@ it sees them: PUBLISH, PUBACK, PUBREC, PUBREL and PUBCOMP.
 """
 
 from collections.abc import Callable, Container
+from struct import Struct
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -14,7 +15,7 @@ from flowrunner.run.inbound import Inbound, Receipt
 from flowrunner.run.link import SocketLike, Terms, Trouble, Watch
 from flowrunner.run.outbox import Outbox
 from flowrunner.run.outlet import Outlet
-from flowrunner.run.packets import PUBACK, PUBREC, pack_answer
+from flowrunner.run.packets import PUBACK, PUBREC
 from flowrunner.run.reader import Reader
 from flowrunner.run.router import Router
 from flowrunner.run.window import NUMBERS
@@ -23,6 +24,8 @@ from flowrunner.run.wire_socket import WireSocket, keep_memory
 #: Bytes that may wait for a slow network before nothing more is read, and before publishes at QoS 0 are dropped.
 MUCH_UNSENT = 1024 * 1024
 MOST_UNSENT = 16 * 1024 * 1024
+
+_pack_answer = Struct(">BBH").pack
 
 
 class WireLink:
@@ -41,6 +44,7 @@ class WireLink:
         self._parts: list[bytes] = []  # what was read and not handled
         self._missing = 0
         self.publish: Publish = self._outlet.publish
+        self.promise = self._outlet.promise
         self.hold: Callable[[], Receipt] = self._inbound.hold
 
     @property
@@ -179,7 +183,7 @@ class WireLink:
             self._outlet.wake()
 
     def _acknowledge(self, number: int, qos: int) -> None:
-        self._outlet.answer(pack_answer(PUBACK if qos == 1 else PUBREC, number))
+        self._outlet.answer(_pack_answer(PUBACK if qos == 1 else PUBREC, 2, number))
 
     def _give_to_paho(self, packet: bytes) -> bool:
         client, socket = self._client, self._socket

@@ -1,6 +1,7 @@
 """Turns a message into what a program of this machine makes of it: the step `exec`."""
 
 import ast
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from flowrunner.jsons import to_payload
 from flowrunner.options import Duration, Kind, Place, Size, TemplateKind, option
 from flowrunner.read.nodes import List, Node
 from flowrunner.text import Span
-from flowrunner.waiting import Outcome, WaitingStep, WaitingWorker
+from flowrunner.waiting import Foretold, Outcome, WaitingStep, WaitingWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Exec(WaitingStep):
     """
 
     KEY = "exec"
+    IS_OUTSIDE = True
     EXAMPLES = (
         """
         subscribe: shout/+room
@@ -85,6 +87,7 @@ class Exec(WaitingStep):
         tests:
           - given: {topic: shout/attic, payload: hello}
             expect: {topic: loud/attic, payload: HELLO}
+            mocks: {exec: {payload: HELLO}}
         """,
         """
         subscribe: cameras/+id/snap
@@ -95,6 +98,14 @@ class Exec(WaitingStep):
               max_output: 10MB
             on_error: {publish: "cameras/${id}/failed"}
           - publish: cameras/${id}/image
+        tests:
+          - given: {topic: cameras/door/snap}
+            mocks: {exec: {payload_hex: FFD8FF}}
+            expect: {topic: cameras/door/image, payload_hex: FFD8FF}
+          - name: without a camera
+            given: {topic: cameras/door/snap, payload: now}
+            mocks: {exec: {error: the program ended with exit code 1}}
+            expect: {topic: cameras/door/failed, payload: now}
         """,
     )
 
@@ -107,6 +118,9 @@ class Exec(WaitingStep):
 
     def after(self, scope: Scope) -> Scope:
         return scope.with_(payload="bytes")
+
+    def foretell(self, job: tuple[list[str], bytes]) -> Foretold:
+        return Foretold(f"run {shlex.join(job[0])}")
 
     def worker(self, host: Host) -> "_Programs":
         return _Programs(host, self)

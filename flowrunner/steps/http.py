@@ -16,7 +16,7 @@ from flowrunner.options.http import Header, Headers, Statuses, Url
 from flowrunner.outside.requests import Limits, Request
 from flowrunner.step import Check
 from flowrunner.values import Value
-from flowrunner.waiting import Outcome, WaitingStep, WaitingWorker
+from flowrunner.waiting import Foretold, Outcome, WaitingStep, WaitingWorker
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _WITH_PAYLOAD = {"POST", "PUT", "PATCH"}
@@ -41,6 +41,7 @@ class Http(WaitingStep):
     """
 
     KEY = "http"
+    IS_OUTSIDE = True
     EXAMPLES = (
         """
         subscribe: weather/+city
@@ -48,6 +49,10 @@ class Http(WaitingStep):
           - http: https://weather.example.com/now?city=${city}
           - map: payload.temperature
           - publish: weather/${city}/temperature
+        tests:
+          - given: {topic: weather/graz}
+            mocks: {http: {payload: {temperature: 3.5}}}
+            expect: {topic: weather/graz/temperature, payload: 3.5}
         """,
         """
         subscribe: alarms/+room
@@ -62,6 +67,12 @@ class Http(WaitingStep):
                     headers: {Priority: "${payload.level}"}
                     json: {title: "Alarm in ${room}", message: "${payload.text}"}
                     timeout: 5s
+          - publish: alarms/${room}/sent
+        tests:
+          - name: the server is busy, then it takes the alarm
+            given: [{topic: alarms/attic, payload: {level: high, text: smoke}}, {after: 1s}]
+            mocks: {http: [{status: 503}, {status: 200}]}
+            expect: {topic: alarms/attic/sent}
         """,
     )
 
@@ -90,6 +101,10 @@ class Http(WaitingStep):
 
     def after(self, scope: Scope) -> Scope:
         return scope.with_(payload="any", response="data")
+
+    def foretell(self, job: Request) -> Foretold:
+        body = "" if job.body is None else f" with {job.body[:200].decode(errors='backslashreplace')}"
+        return Foretold(f"{job.method} {job.url}{body}")
 
     def worker(self, host: Host) -> "_Requests":
         return _Requests(host, self)

@@ -21,6 +21,9 @@ class Log(Step):
           - log: ${room} is at ${payload.temperature:.1f} °C
           - log: {text: "look at ${room}", level: warning}
             when: payload.temperature > 30
+        tests:
+          - given: {topic: sensors/attic, payload: {temperature: 31}}
+            expect: []
         """,
     )
 

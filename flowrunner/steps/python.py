@@ -158,6 +158,7 @@ class Python(WaitingStep):
     """
 
     KEY = "python"
+    IS_OUTSIDE = False
     EXAMPLES = (
         """
         subscribe: sensors/+room/fahrenheit
@@ -165,6 +166,9 @@ class Python(WaitingStep):
           - json
           - python: convert.py:celsius      # def celsius(message): return (message.payload - 32) / 1.8
           - publish: sensors/${room}/celsius
+        tests:
+          - given: {topic: sensors/attic/fahrenheit, payload: 212}
+            expect: {topic: sensors/attic/celsius, payload: 100}
         """,
     )
 

@@ -29,6 +29,7 @@ class Retry(WaitingStep):
     """
 
     KEY = "retry"
+    IS_OUTSIDE = False
     IS_ON_THE_WAY = True
     EXAMPLES = (
         """
@@ -41,6 +42,11 @@ class Retry(WaitingStep):
                 - http: {url: "https://erp.example.com/orders/${id}", method: POST}
             on_error:
               publish: failed/orders/${id}
+        tests:
+          - name: the server is away
+            given: [{topic: orders/7, payload: {pieces: 3}}, {after: 15s}]
+            mocks: {http: {error: connection refused}}
+            expect: {topic: failed/orders/7, payload: {pieces: 3}}
         """,
         """
         subscribe: in
@@ -111,8 +117,9 @@ class _Attempts(WaitingWorker):
         self.number += 1
         self.count = 1
         self.errors, self.results = [], []
+        turn = self.turns[0]
         try:
-            self.attempt(self.turns[0].held)
+            self.waits.promises.keep(turn.promise, lambda: self.attempt(turn.held))
         finally:
             self.leave()
 

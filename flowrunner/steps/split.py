@@ -62,15 +62,15 @@ class Split(Step):
         return scope.with_(payload="data" if kind in {"data", "text"} else "any", index="data", count="data")
 
     def emit(self, to: Block) -> None:
-        to.run("_items = ITEMS(VALUE)", ITEMS=to.helper(list_items), VALUE=to.value(self.items))
-        to.run("count = LEN(_items)", LEN=to.helper(len))
+        to.run("_split_items = ITEMS(VALUE)", ITEMS=to.helper(list_items), VALUE=to.value(self.items))
+        to.run("count = LEN(_split_items)", LEN=to.helper(len))
 
     def emit_then(self, to: Block, then: Segment | None) -> None:
         if then is None:
             return
         each = to.inner()
         each.run_apart(then)
-        source = "for index, payload in ENUMERATE(_items):\n    EACH"
+        source = "for index, payload in ENUMERATE(_split_items):\n    EACH"
         to.run(source, ENUMERATE=to.helper(enumerate), EACH=each.statements)
 
 

@@ -16,7 +16,7 @@ from flowrunner.options.sql import Query, QueryKind, TableName, quoted, read_ide
 from flowrunner.read.nodes import List, Node
 from flowrunner.step import Check
 from flowrunner.values import Value
-from flowrunner.waiting import UNCHANGED, Outcome, WaitingStep, WaitingWorker
+from flowrunner.waiting import UNCHANGED, Foretold, Outcome, WaitingStep, WaitingWorker
 
 #: Messages that one transaction takes in at most.
 _BATCH = 500
@@ -84,6 +84,7 @@ class Sqlite(WaitingStep):
     """
 
     KEY = "sqlite"
+    IS_OUTSIDE = True
     EXAMPLES = (
         """
         subscribe: sensors/+room/climate
@@ -93,6 +94,11 @@ class Sqlite(WaitingStep):
               file: data/climate.db
               table: climate
               columns: {at: "${now()}", room: "${room}", t: "${payload.temperature}"}
+          - publish: kept/${room}
+        tests:
+          - given: {topic: sensors/attic/climate, payload: {temperature: 21}}
+            mocks: {sqlite: null}
+            expect: {topic: kept/attic, payload: {temperature: 21}}
         """,
         """
         subscribe: rooms/+room/warmest
@@ -102,6 +108,10 @@ class Sqlite(WaitingStep):
               query: SELECT max(t) AS t FROM climate WHERE room = :room AND at > :since
               values: {room: "${room}", since: "${now() - 86400}"}
           - publish: {topic: "rooms/${room}/warmest/today", payload: "${payload[0].t}"}
+        tests:
+          - given: {topic: rooms/attic/warmest}
+            mocks: {sqlite: {payload: [{t: 26.5}]}}
+            expect: {topic: rooms/attic/warmest/today, payload: 26.5}
         """,
     )
 
@@ -153,6 +163,10 @@ class Sqlite(WaitingStep):
         table = quoted(self.table)
         insert = f"INSERT INTO {table}({columns}) VALUES({places})"
         return insert, f"CREATE TABLE IF NOT EXISTS {table}({columns})"
+
+    def foretell(self, job: dict[str, Any]) -> Foretold:
+        text, _ = self.statements
+        return Foretold(f"{' '.join(text.split())} with {job!r}", None if self.query is not None else UNCHANGED)
 
     def worker(self, host: Host) -> "_Rows":
         return _Rows(host, self)

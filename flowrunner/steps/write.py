@@ -110,12 +110,17 @@ class Write(Step):
     """
 
     KEY = "write"
+    IS_OUTSIDE = True
     EXAMPLES = (
         """
         subscribe: sensors/+room/climate
         steps:
           - json
           - write: data/${room}.jsonl
+        tests:
+          - given: {topic: sensors/attic/climate, payload: {temperature: 21.5}}
+            mocks: {write: null}
+            expect: []
         """,
         """
         subscribe: sensors/+room/climate
@@ -129,6 +134,7 @@ class Write(Step):
         tests:
           - given: {topic: sensors/attic/climate, payload: {temperature: 21.5}}
             expect: {topic: written/attic, payload: {temperature: 21.5}}
+            mocks: {write: null}
         """,
     )
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from flowrunner.connections import ConnectionSettings, TlsSettings
+from flowrunner.connections import ConnectionSettings, Notice, TlsSettings
 from flowrunner.diagnostics import Diagnostic, Format, render
 from flowrunner.read.secrets import without_secrets
 from flowrunner.read.settings import Settings, read_settings, settings_schema
@@ -56,8 +56,13 @@ connections:
     client_id: plant-7
     protocol: 3.1.1
     session: {keep: 1h}
-    tls: {ca: ca.pem, cert: me.pem, key: me.key}
+    tls: {ca: ca.pem, cert: me.pem, key: me.key, passphrase: "${file('secret')}", alpn: [mqtt]}
     keepalive: 30s
+    receive_maximum: 100
+    birth: {topic: runners/plant-7, payload: {state: there, site: "${env.SITE}"}, retain: true, qos: 1}
+    will: {topic: runners/plant-7, payload: gone, retain: true, delay: 10s}
+    close: {topic: runners/plant-7}
+publish_only: [rooms/, alarms]
 env: [SITE, NOT_SET]
 vars: {site: graz, n: 3, all: [1, {a: true}], text: "in ${env.SITE}, $${literal}"}
 """
@@ -78,9 +83,16 @@ def test_everything_that_settings_may_say(read: Read, tmp_path: Path) -> None:
             protocol="3.1.1",
             keep=3600.0,
             keepalive=30,
-            tls=TlsSettings(str(tmp_path / "ca.pem"), str(tmp_path / "me.pem"), str(tmp_path / "me.key")),
+            tls=TlsSettings(
+                str(tmp_path / "ca.pem"), str(tmp_path / "me.pem"), str(tmp_path / "me.key"), "p@ss: #word", ("mqtt",)
+            ),
+            receive_maximum=100,
+            birth=Notice("runners/plant-7", b'{"state":"there","site":"graz"}', 1, True),
+            will=Notice("runners/plant-7", b"gone", 0, True, 10.0),
+            close=Notice("runners/plant-7"),
         ),
     }
+    assert found.publish_only == ("rooms/", "alarms")
     assert found.env == {"SITE": "graz"}
     assert found.vars == {"site": "graz", "n": 3, "all": [1, {"a": True}], "text": "in graz, ${literal}"}
     assert found.source is not None
@@ -154,7 +166,7 @@ MISTAKES = [
         "this file holds settings; flows stand in files of their own beside it",
     ),
     ("url: mqtt://a", "unknown-key", "url", "connections stand below `connections:`, each under its name"),
-    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`"),
+    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`, `publish_only`"),
     ("- a", "wrong-value", "- a", ""),
     ("connections: mqtt://a", "wrong-value", "mqtt://a", "write `connections: {default: mqtt://a}`"),
     ("connections: [a]", "wrong-value", "[a]", ""),
@@ -186,6 +198,18 @@ MISTAKES = [
     ("connections: {a: {url: b, tls: {ca: ca.pem}}}", "wrong-value", "tls", "write `mqtts://`"),
     ("connections: {a: {url: ws://b, tls: {ca: ca.pem}}}", "wrong-value", "tls", "write `wss://`"),
     ("connections: {a: {url: c@b, username: c}}", "given-twice", "username", "remove one of the two"),
+    ("connections: {a: {url: mqtts://b, tls: {passphrase: x}}}", "missing-key", "passphrase", ""),
+    ("connections: {a: {url: mqtts://b, tls: {alpn: ['']}}}", "wrong-value", "''", ""),
+    ("connections: {a: {url: b, will: gone}}", "wrong-value", "gone", ""),
+    ("connections: {a: {url: b, will: {payload: gone}}}", "missing-key", "will", ""),
+    ("connections: {a: {url: b, will: {topic: a/+}}}", "wrong-value", "a/+", "one cannot publish to a wildcard"),
+    ("connections: {a: {url: b, birth: {topic: a, qos: 3}}}", "wrong-value", "3", ""),
+    ("connections: {a: {url: b, birth: {topic: a, retain: 1}}}", "wrong-value", "1", ""),
+    ("connections: {a: {url: b, birth: {topic: a, delay: 1s}}}", "unknown-key", "delay", "there are `topic`, `payload`, `qos`, `retain`"),
+    ("connections: {a: {url: b, receive_maximum: 0}}", "wrong-value", "0", ""),
+    ("connections: {a: {url: b, receive_maximum: 65536}}", "wrong-value", "65536", ""),
+    ("publish_only: a/#", "wrong-value", "a/#", "one cannot publish to a wildcard"),
+    ("publish_only: {a: b}", "wrong-value", "{a: b}", ""),
     ("env: SITE", "wrong-value", "SITE", "write `env: [SITE]`"),
     ("env: {SITE: 1}", "wrong-value", "{SITE: 1}", ""),
     ("env: [a-b]", "wrong-value", "a-b", ""),
@@ -438,6 +462,8 @@ def test_the_schema_accepts_what_is_right(text: str) -> None:
         "vars: [a]",
         "connections: {a: {url: b, keepalive: 60}}", "connections: {a: {url: b, protocol: 4}}",
         "connections: {a: {url: b, session: {}}}", "connections: {a: {url: b, username: [c]}}",
+        "connections: {a: {url: b, will: {}}}", "connections: {a: {url: b, will: {topic: a, qos: 3}}}",
+        "connections: {a: {url: b, receive_maximum: 70000}}", "publish_only: {}",
     ],
 )  # fmt: skip
 def test_the_schema_refuses_what_is_wrong(text: str) -> None:

@@ -33,7 +33,7 @@ class FakeRunner:
             if old is not None and (old.program is program or name in self.refused):
                 self.flows[name] = old
             elif name not in self.refused:
-                live = self.flows[name] = LiveFlow(program, old)
+                live = self.flows[name] = LiveFlow(program, old, since=self.clock.now())
                 live.bind(self.hosts.setdefault(live, DryHost(program, self.clock)))
         await asyncio.sleep(0)
         self.turns.append({name for name, live in self.flows.items() if before.get(name) is not live})

@@ -27,11 +27,11 @@ PATIENCE = 10.0
 Work = Callable[[Host, Message, int], None]
 
 
-async def until(condition: Callable[[], object], *, what: str = "") -> None:
-    """Wait until a condition holds; fail if it does not within ten seconds."""
+async def until(condition: Callable[[], object], *, what: object = "") -> None:
+    """Wait until a condition holds; fail if it does not within ten seconds, and show `what`."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, what or "the condition never held"
+        assert time.monotonic() < deadline, str(what) or "the condition never held"
         await asyncio.sleep(0.002)
 
 
@@ -93,6 +93,9 @@ class Told:
     """The lines that a report was given."""
 
     lines: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.text
 
     @property
     def text(self) -> str:

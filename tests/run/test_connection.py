@@ -481,7 +481,10 @@ async def test_tls(tmp_path: Path) -> None:
         await send_large_messages(mosquitto.settings(scheme="mqtts", tls=trusting))
         for settings, words in (
             (mosquitto.settings(scheme="mqtts"), "is not trusted: self"),
-            (mosquitto.settings(scheme="mqtts", tls=trusting, host="localhost"), "is not trusted: Hostname mismatch"),
+            (
+                mosquitto.settings(scheme="mqtts", tls=trusting, host="localhost"),
+                "is not trusted: it is for another name than `localhost`",
+            ),
             (mosquitto.settings(), "is it a port for TLS (mqtts://)?"),
         ):
             told = Told()
@@ -497,8 +500,11 @@ async def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time() ->
         if version_of(packet):
             writer.write(bytes.fromhex("2006000003210001"))
             return
-        while packet and packet[0] == 0x32:
+        while packet:
             length, topic = packet[1], packet[3]
+            if packet[0] != 0x32:  # what the runner says of itself
+                packet = packet[2 + length :]
+                continue
             in_flight += 1
             most = max(most, in_flight)
             await asyncio.sleep(0)

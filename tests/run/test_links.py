@@ -2,6 +2,7 @@ import asyncio
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import paho.mqtt.client as paho
 import pytest
@@ -91,6 +92,7 @@ async def test_an_unknown_paho_reads_tls_to_its_end(tmp_path: Path, monkeypatch:
     await test_connection.test_tls(tmp_path)
 
 
+@pytest.mark.usefixtures("on_the_wire")
 @pytest.mark.broker
 async def test_paho_reads_and_writes_through_the_wire_and_without_delay(
     mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
@@ -176,6 +178,27 @@ async def test_a_broker_that_does_not_read_is_left_when_it_does_not_answer(monke
         await until(lambda: connects >= 2)
 
 
+@pytest.mark.usefixtures("each_link")
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_through_a_websocket_everything_arrives_too(protocol: Literal["5", "3.1.1"]) -> None:
+    sizes = [0, 1, 125, 126, 65_535, 65_536, 300_000]
+    async with Broker(port=0, websocket_port=0) as broker:
+        assert broker.websocket_port
+        settings = ConnectionSettings(scheme="ws", host="127.0.0.1", port=broker.websocket_port, protocol=protocol)
+        flow = FakeProgram("flow", subscribe("end/#", qos=1))
+        async with running(settings, flow):
+            async with running(settings, FakeProgram("other", "x")) as runner:
+                publish = runner.publisher("default")
+                for number in range(500):
+                    publish(f"end/{number}", b"%d" % number * 200, number % 3, False, {})
+                for number, size in enumerate(sizes, 500):
+                    publish(f"end/{number}", b"x" * size, 1, False, {})
+            await until(lambda: len(flow.got) == 500 + len(sizes))
+    assert sorted(int(topic[4:]) for topic in flow.topics) == list(range(500 + len(sizes)))
+    assert [len(message.payload) for message in flow.got if int(message.topic[4:]) >= 500] == sizes
+
+
+@pytest.mark.usefixtures("on_the_wire")
 async def test_a_broker_that_reads_late_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that sends as fast as it can and reads nothing for a while: what comes of it waits, and goes out whole."""
     monkeypatch.setattr("flowrunner.run.wire.MUCH_UNSENT", 50_000)
@@ -219,6 +242,7 @@ async def test_three_keep_alives_under_full_load_are_survived() -> None:
     assert "lost the connection" not in told.text
 
 
+@pytest.mark.usefixtures("on_the_wire")
 async def test_other_tasks_have_their_turn_while_a_flood_is_handled() -> None:
     """A flow that is slow, and a broker that sends without a pause."""
     flow = FakeProgram("flow", "flood")

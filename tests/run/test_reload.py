@@ -61,8 +61,9 @@ class Workshop:
         self.told.lines.clear()
         return self
 
-    async def reconnect(self, _: Mapping[str, ConnectionSettings], names: Collection[str]) -> None:
+    async def reconnect(self, _: Mapping[str, ConnectionSettings], names: Collection[str]) -> tuple[str, ...]:
         self.reconnected.append(names)
+        return tuple(names)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -176,6 +177,7 @@ async def test_version_that_cannot_begin_is_tried_again_at_the_next_edit(worksho
     found = await workshop.edit("heat.yaml", FLOW.replace("2s", "3s"))
     assert found is not None
     assert found.difference.is_empty
+    assert list(workshop.published[-1]["stale"]) == ["heat"]
     workshop.runner.refused = set()
     found = await workshop.edit("light.yaml", FLOW.replace("in", "dark", 1))
     assert found is not None

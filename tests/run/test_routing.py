@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.run.live import LiveFlow
+from flowrunner.run.newcomers import Newcomers
 from flowrunner.run.routing import MOST_CACHED, Given, Table, Want
 from flowrunner.sources import Subscribe
 from flowrunner.topics import Filter, matches
@@ -128,9 +129,26 @@ def test_retained_messages_go_to_those_for_whom_the_subscription_was_made() -> N
 
 def test_without_identifiers_retained_messages_go_to_the_newcomers() -> None:
     old, new = live([subscribe("o/#")], "old"), live([subscribe("o/a")], "new")
-    table = Table(wants_of(old) + wants_of(new), newcomers=frozenset([new]))
+    newcomers = Newcomers()
+    newcomers.join([new])
+    table = Table(wants_of(old) + wants_of(new), newcomers=newcomers)
     assert table.find("o/a", True, ()) == ((new, 0),)
+    assert table.find("o/a", True, ()) == ()  # once more, because another filter matches too
     assert set(table.find("o/a", False, ())) == {(old, 0), (new, 0)}
+
+
+def test_newcomers_wait_on_while_others_join_until_there_was_silence() -> None:
+    now = 0.0
+    newcomers = Newcomers(lambda: now)
+    one, two, three = (live([subscribe("#")], name) for name in ("one", "two", "three"))
+    newcomers.begin([one])
+    now = 10.0
+    assert newcomers.takes(one, "a")
+    newcomers.join([two])
+    assert [newcomers.takes(flow, "b") for flow in (one, two, three)] == [True, True, False]
+    now = 12.0
+    newcomers.join([three])
+    assert [newcomers.takes(flow, "c") for flow in (one, two, three)] == [False, False, True]
 
 
 def test_a_flow_that_waits_gets_only_what_was_retained_for_it() -> None:

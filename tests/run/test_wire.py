@@ -47,9 +47,7 @@ def count_to(count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-def test_what_one_read_brings_is_answered_with_one_send(
-    peer: Peer, qos: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_one_read_brings_is_answered_with_one_send(peer: Peer, qos: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "SLICE", inf)  # however slow this machine is: others are not waiting here
     echo(peer.connect(), qos)
     first = 0x30 | qos << 1
@@ -368,6 +366,60 @@ def test_with_a_kept_session_too_suspicious_messages_go_one_at_a_time(peer: Peer
     assert sent(peer) == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("count", [reader.ROW - 1, reader.ROW, reader.ROW + 1, 5 * reader.ROW + 7])
+@pytest.mark.parametrize("size", [4, 7, 1 << 20])
+def test_acknowledgements_in_a_row_count_one_by_one(peer: Peer, count: int, size: int) -> None:
+    peer.connect()
+    done: list[int] = []
+    for number in range(count):
+        if number % 3:
+            peer.link.publish("a", b"x", 1)
+        else:
+            peer.link.promise("a", b"x", 1, False, {}, lambda number=number: done.append(number))  # type: ignore[misc]
+    found = numbers(peer.heard(), 0x32)
+    said = [ack(PUBACK, number) for number in found]
+    said.insert(count // 2, ack(PUBACK, 0x7000))  # nobody waits for that one
+    stream = b"".join(said[:-1])
+    peer.say(*(stream[place : place + size] for place in range(0, len(stream), size)), made(peer, "a"))
+    assert peer.link.pending == 1
+    peer.say(said[-1])
+    assert peer.link.pending == 0
+    assert done == list(range(0, count, 3))
+    assert len(peer.got) == 1
+
+
+@pytest.mark.parametrize("size", [1, MOST_IN_TABLE + 1])
+@pytest.mark.parametrize("session", [False, True])
+def test_who_was_promised_an_acknowledgement_is_told_once_whatever_comes_between(
+    peer: Peer, session: bool, size: int
+) -> None:
+    peer.connect()
+    done: list[int] = []
+    for number in range(5):
+        peer.link.promise("a", b"x" * size, 1, False, {}, lambda number=number: done.append(number))  # type: ignore[misc]
+    found = numbers(peer.heard(), 0x32)
+    peer.say(ack(PUBACK, found[1]))
+    assert done == [1]
+    peer.lose()
+    assert done == [1]
+    peer.connect(session=session)
+    heard = peer.heard()
+    for number in [*numbers(heard, 0x3A), *numbers(heard, 0x32)]:
+        peer.say(ack(PUBACK, number) * 2)
+    assert done == [1, 0, 2, 3, 4]
+
+
+def test_of_a_window_of_one_everyone_is_told(peer: Peer) -> None:
+    peer.connect(receive_maximum=1)
+    done: list[int] = []
+    for number in range(5):
+        peer.link.promise("a", b"x", 1, False, {}, lambda number=number: done.append(number))  # type: ignore[misc]
+    for number in range(5):
+        assert done == list(range(number))
+        peer.say(ack(PUBACK, only(numbers(peer.heard(), 0x32))))
+    assert done == list(range(5))
+
+
 # --- QoS 1 and 2 in
 
 
@@ -405,6 +457,21 @@ def test_what_was_held_when_the_link_broke_is_acknowledged_when_it_comes_again(
     holds[0].release()
     assert numbers(peer.heard(), answer) == [1, 2]
     assert peer.flow.payloads == [b"1", b"2"]
+
+
+def test_what_comes_again_and_is_held_still_holds_back_what_comes_behind_it(peer: Peer) -> None:
+    holds = []
+    peer.connect().flow.work = lambda *_: holds.append(peer.link.hold())
+    peer.say(made(peer, "a", b"1", 0x34, 1))
+    peer.lose()
+    peer.connect(session=True)
+    peer.flow.work = None
+    peer.say(made(peer, "a", b"1", 0x3C, 1) + made(peer, "a", b"2", 0x32, 2) + made(peer, "a", b"3", 0x32, 3))
+    assert peer.heard() == []
+    holds[0].release()
+    assert [first for first, _ in peer.heard()] == [PUBREC, PUBACK, PUBACK]
+    peer.say(made(peer, "a", b"4", 0x32, 4))
+    assert numbers(peer.heard(), PUBACK) == [4]
 
 
 def test_what_was_held_for_a_session_that_is_lost_is_never_acknowledged(peer: Peer) -> None:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from flowrunner.message import Message
+from flowrunner.run.reader import ROW
 from tests.run.fakes import subscribe
 from tests.run.peer import Peer, ack, numbers, packet, publish, text
 
@@ -43,6 +44,7 @@ def samples(version: int) -> list[bytes]:
         for topic, payload in (("a/b", b"x"), ("long" * 40, b"y" * 150))
     ]
     found += [ack(0x62, 13), ack(0x40, 0x8001), ack(0x50, 0x8002), ack(0x70, 0x8002), b"\xd0\0"]
+    found.append(b"".join(ack(0x40, 0x8003 + number) for number in range(ROW + 3)))
     if version == 5:
         found += [ack(0x40, 1, b"\0"), ack(0x40, 1, b"\x10\0"), ack(0x40, 1, b"\x87" + with_length(USER))]
         found += [ack(0x62, 13, b"\x92\0"), b"\x90\x04\0\1\0\0", b"\xb0\x04\0\1\0\0"]

@@ -34,6 +34,8 @@ def shown_options(step: type[Step]) -> dict[str, Any]:
 def nested(value: Any) -> Iterator[Any]:
     """A value and all that is inside of it."""
     yield value
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    inside = value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        inside = [inner for key, inner in value.items() if key != "tests"]
     for inner in inside:
         yield from nested(inner)

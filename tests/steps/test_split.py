@@ -14,6 +14,11 @@ def test_map_gives_its_values() -> None:
     assert run_steps("- json\n- split: payload", {"x": 1, "y": [2]}).sent == [("out", 1), ("out", [2])]
 
 
+def test_pairs_of_a_map_are_items_too() -> None:
+    outcome = run_steps("- json\n- split: payload.items()\n- split: payload\n- map: '[payload, index]'", {"x": 1})
+    assert outcome.sent == [("out", ["x", 0]), ("out", [1, 1])]
+
+
 @pytest.mark.parametrize("empty", [[], {}])
 def test_nothing_comes_of_an_empty_list(empty: Any) -> None:
     outcome = run_steps("- json\n- split: payload", empty)

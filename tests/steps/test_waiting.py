@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from inspect import cleandoc
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,9 +12,8 @@ from hypothesis import strategies as st
 from flowrunner.compile import compile_flow
 from flowrunner.lines import MOST_BLOCKED
 from flowrunner.message import Message
-from flowrunner.steps import all_steps
-from flowrunner.waiting import UNCHANGED, Outcome, WaitingStep
-from tests.flow_host import FlowHost, message, read, run_cases
+from flowrunner.waiting import UNCHANGED, Outcome
+from tests.flow_host import FlowHost, message
 from tests.waiting_step import Wait, diagnose_waiting, echo, read_waiting
 
 
@@ -355,9 +352,9 @@ async def test_block_keeps_what_the_broker_can_be_made_to_hold_back() -> None:
     assert host.outcome.queues == []
 
 
-async def test_block_drops_new_messages_of_qos_0_for_nobody_can_hold_them_back() -> None:
+async def test_block_drops_the_oldest_of_qos_0_for_nobody_can_hold_them_back() -> None:
     _, sent = await fill("block", qos=0)
-    assert sent == [0, 1, 2, 3]
+    assert sent == [0, 7, 8, 9]
 
 
 async def test_block_is_bounded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,24 +524,6 @@ def test_a_flow_is_serial_if_a_message_could_overtake_another() -> None:
         "switch: [{else: [{retry: {steps: [json]}}]}]",
     ):
         assert compile_flow(read_waiting(f"subscribe: in\nsteps:\n  - json\n  - {branch}\n")).waits.is_serial, branch
-
-
-EXAMPLES = [
-    pytest.param(key, cleandoc(text), id=f"{key}-{number}")
-    for key, step in all_steps().items()
-    if issubclass(step, WaitingStep)
-    for number, text in enumerate(step.EXAMPLES, 1)
-    if "\ntests:" in cleandoc(text)
-]
-
-
-@pytest.mark.parametrize(("key", "text"), EXAMPLES)
-def test_the_examples_of_steps_that_wait_do_what_their_tests_say(key: str, text: str, tmp_path: Path) -> None:
-    run_cases(read(text, name=key, folder=tmp_path))
-
-
-def test_there_are_examples_with_tests() -> None:
-    assert {param.values[0] for param in EXAMPLES} >= {"exec", "retry"}
 
 
 async def test_an_error_of_several_messages_is_the_same_for_each_of_them() -> None:

@@ -1,0 +1,42 @@
+"""Turns the first process of a container into one that passes signals on and buries what others leave behind.
+
+The system gives process 1 no default for signals, and makes it the parent of every process whose own has gone.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def stay_behind_if_first(process: int | None = None) -> None:
+    """As process 1, go on in a child and look after it until it ends; anywhere else, do nothing.
+
+    The child has a process group of its own: Ctrl-C reaches it once, through us.
+    """
+    if (os.getpid() if process is None else process) != 1:
+        return
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        return
+    _look_after(child)
+
+
+def _look_after(child: int) -> None:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in _PASSED_ON:
+        signal.signal(number, pass_on)
+    while True:
+        try:
+            ended, status = os.wait()
+        except ChildProcessError:
+            os._exit(0)
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)

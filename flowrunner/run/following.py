@@ -1,0 +1,100 @@
+"""Joins a runner with the files of its flows: edits are taken up as long as it runs."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowrunner.compile import Program
+from flowrunner.jsons import dumps
+from flowrunner.read.library import Library
+from flowrunner.run.report import Report
+from flowrunner.run.runner import Runner
+
+if TYPE_CHECKING:
+    from flowrunner.run.recent import Recent
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The files that a runner follows.
+
+    `paths` are those of the command line, `folder` is where is noted what runs. Without `is_watched` they are looked at
+    only when asked for; `has_previews` shows what the last messages would have become.
+    """
+
+    library: Library[Program]
+    paths: Sequence[Path]
+    folder: Path | None = None
+    is_watched: bool = True
+    has_previews: bool = True
+
+
+class Following:
+    """Follows edits from now on, until `aclose`; `look` takes them up at once."""
+
+    def __init__(self, edits: Edits, runner: Runner, report: Report) -> None:
+        # by now the flows run: the first message need not wait for what edits take
+        from flowrunner.run.disk import SystemDisk
+        from flowrunner.run.recent import Recent
+        from flowrunner.run.reload import Reloader
+        from flowrunner.run.watch import Changes
+
+        self._runner = runner
+        self._recent = Recent(runner.clock) if edits.has_previews else None
+        if self._recent is not None:
+            self._recent.watch(runner.flows.values())
+        self._reloader = Reloader(
+            edits.library,
+            runner,
+            report,
+            paths=edits.paths,
+            folder=edits.folder,
+            recent=self._recent,
+            publish=lambda found: runner.tell("reload", dumps(found)),
+            reconnect=runner.reconnect,
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changes = Changes(lambda: edits.library.contents.places, SystemDisk())
+        self._noting = self._begin(self._reloader.note())
+        if edits.is_watched:
+            self._begin(self._reloader.follow(self._changes))
+
+    @property
+    def recent(self) -> "Recent | None":
+        """The last messages of each flow, if they are remembered."""
+        return self._recent
+
+    def watch(self) -> None:
+        """Look at the flows that run now: they were exchanged for others that do the same."""
+        if self._recent is not None:
+            self._recent.watch(self._runner.flows.values())
+
+    async def quiet(self) -> None:
+        """Wait until it is noted what runs."""
+        await self._noting
+
+    async def reload(self) -> None:
+        """Take up what changed, and wait until it runs."""
+        await self._reloader.reload()
+
+    def look(self) -> None:
+        """Take up what changed in the files now."""
+        self._begin(self._reloader.look())
+
+    async def aclose(self) -> None:
+        """Follow no longer, and note that nothing runs any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._changes.aclose()
+        if self._recent is not None:
+            self._recent.stop()
+        self._reloader.note_end()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

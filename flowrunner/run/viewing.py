@@ -1,0 +1,254 @@
+"""Turns what is seen in a tapped flow into objects that tell, message by message, what each step changed."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowrunner.clock import Clock
+from flowrunner.compile.failure import step_at
+from flowrunner.compile.function import name_steps
+from flowrunner.compile.program import as_message
+from flowrunner.compile.taps import Where
+from flowrunner.diagnostics import Diagnostic, name_list, suggest
+from flowrunner.message import Message
+from flowrunner.read.flow import Flow
+from flowrunner.run.tapping import Watcher
+from flowrunner.run.trial import Look
+from flowrunner.run.trial_host import Note
+from flowrunner.run.trial_json import message_as_json, plain, visit_as_json
+from flowrunner.run.visits import Place, Reader, Visit, places_of
+from flowrunner.step import Step, walk
+
+#: Messages that take the tapped way after a pause, and in each turn of a viewer; looks and notes that wait to be told.
+MOST, MORE = 250, 25
+MOST_SEEN = 10_000
+
+#: Messages that are known, so that what comes of them later is told of the same one.
+MOST_KNOWN = 500
+
+_USUAL = frozenset({"topic", "payload", "qos", "retain", "properties"})
+
+Told = dict[str, Any]
+Draw = Callable[[Diagnostic], str]
+
+
+class NoSuchStep(LookupError):
+    """A step that a flow does not have; `help` is what to type instead."""
+
+    def __init__(self, message: str, help: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+@dataclass(slots=True)
+class _Way:
+    """What is known of one message: its number, when it came, and the visits to steps, some of which are told."""
+
+    number: int
+    origin: tuple[Any, ...]  # kept, so that no other one gets its id
+    begun: float
+    reader: Reader
+    told: int = 0
+    is_known: bool = False
+
+
+@dataclass(slots=True)
+class _Seen:
+    at: float
+    origin: tuple[Any, ...] | None = None
+    look: tuple[Where, str, dict[str, Any]] | None = None
+    note: tuple[str, dict[str, Any]] | None = None
+
+
+class Viewing(Watcher):
+    """What one viewer sees of one version of a flow: all steps, or one `step` with those inside it.
+
+    `draw` makes the frame of a mistake. After an edit `next` sees the version after this one; it `is_gone` if that has
+    no such step. Raises NoSuchStep.
+    """
+
+    def __init__(self, flow: Flow, clock: Clock, draw: Draw, *, step: str = "") -> None:
+        super().__init__(flow, MOST)
+        self.step = step
+        self.is_gone = False
+        self.next: Viewing | None = None
+        self._clock = clock
+        self._draw = draw
+        self._wanted = find_steps(flow, step) if step else None
+        self._places: Mapping[str, Place] = {place.name: place for place in places_of(flow)}
+        self._seen: deque[_Seen] = deque()
+        self._ways: OrderedDict[int, _Way] = OrderedDict()
+        self._number = 0
+        self._current: _Way | None = None
+        self._now: float | None = None
+
+    def see(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
+        """See `flowrunner.compile.taps.See`."""
+        self._add(_Seen(self._time(), origin, look=(where, step, values)))
+
+    def note(self, kind: str, about: dict[str, Any], /) -> None:
+        """See `Watcher`."""
+        self._add(_Seen(self._time(), note=(kind, about)))
+
+    def heir(self, flow: Flow, /) -> "Viewing | None":
+        """What sees the next version for the same viewer; None if that has no such step."""
+        try:
+            self.next = Viewing(flow, self._clock, self._draw, step=self.step)
+        except NoSuchStep:
+            self.is_gone = True
+            return None
+        self.is_gone = False
+        self.next._number = self._number  # noqa: SLF001 - of its own kind
+        return self.next
+
+    def refill(self) -> None:
+        """Let more messages take the tapped way."""
+        self.left = min(max(self.left, 0) + MORE, MOST)
+
+    def take(self) -> Iterator[Told]:
+        """What is seen since the last time, one object for each message and its time."""
+        touched: dict[int, _Way] = {}
+        while self._seen:
+            seen = self._seen.popleft()
+            try:
+                way = self._look(seen) if seen.look is not None else self._noted(seen)
+            except RecursionError:  # a payload that is nested too deep to be compared
+                continue
+            if way is not None:
+                touched[way.number] = way
+        for way in touched.values():
+            try:
+                told = self._tell(way)
+            except RecursionError:
+                self.passed += 1
+                continue
+            if told is not None:
+                yield told
+
+    def take_missed(self) -> int:
+        """Messages that nobody looked at since the last time: there were too many."""
+        missed, self.passed = self.passed, 0
+        return missed
+
+    def _time(self) -> float:
+        """The time, the same for all that happens in one turn of the loop: what comes later was waited for."""
+        if self._now is None:
+            self._now = self._clock.time()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._now
+
+    def _end_turn(self) -> None:
+        self._now = None
+
+    def _add(self, seen: _Seen) -> None:
+        if len(self._seen) < MOST_SEEN:
+            self._seen.append(seen)
+        else:
+            self.left = 0
+
+    def _look(self, seen: _Seen) -> _Way:
+        assert seen.origin is not None
+        assert seen.look is not None
+        way = self._way(seen.origin, seen.at)
+        where, step, values = seen.look
+        way.reader.look(Look(where, step, seen.at - way.begun, values, id(seen.origin)))
+        self._current = way
+        return way
+
+    def _way(self, origin: tuple[Any, ...], at: float) -> _Way:
+        way = self._ways.get(id(origin))
+        if way is None:
+            self._number += 1
+            reader = Reader(self.flow, self._places, is_live=True)
+            way = self._ways[id(origin)] = _Way(self._number, origin, at, reader)
+            if len(self._ways) > MOST_KNOWN:
+                self._ways.popitem(last=False)
+        return way
+
+    def _noted(self, seen: _Seen) -> _Way | None:
+        """Give a note to the visit during which it was made."""
+        assert seen.note is not None
+        kind, about = seen.note
+        way, place = self._current, None
+        if "error" in about:
+            way, place, about = self._failure(about)
+        if way is None or not way.reader.visits:
+            return None
+        visits = way.reader.visits
+        note = Note(kind, seen.at - way.begun, about)  # type: ignore[arg-type]
+        if place is None and len(visits) > way.told:
+            visits[-1].notes.append(note)
+            return way
+        place = place or visits[-1].place
+        for visit in visits[way.told :]:
+            if visit.place.name == place.name and not visit.is_out:
+                visit.notes.append(note)
+                return way
+        visits.append(Visit(place, note.at, visits[-1].before, notes=[note], is_later=True))
+        return way
+
+    def _failure(self, about: dict[str, Any]) -> tuple[_Way | None, Place | None, dict[str, Any]]:
+        """The message that failed, where it did, and the mistake in words."""
+        error, origin = about["error"], about["origin"]
+        way = self._current
+        if origin is None and way is not None:
+            origin = as_message(way.origin)
+        if origin is None:
+            return None, None, about
+        found: Diagnostic = about["explain"](error, origin)
+        step = step_at(self.flow, found.span)
+        name = name_steps(self.flow).get(id(step), "")
+        if about["origin"] is not None:
+            ways = (one for one in reversed(self._ways.values()) if _is_at(one, name, origin))
+            way = next(ways, way)
+        return way, self._places.get(name), {"error": found, "step": name}
+
+    def _tell(self, way: _Way) -> Told | None:
+        """A message with the visits that are not told yet; None if there is none that is wanted."""
+        visits = way.reader.read(())[way.told :]
+        way.told = len(way.reader.visits)
+        if self._wanted is not None:
+            visits = [visit for visit in visits if visit.place.name in self._wanted]
+        if not visits:
+            return None
+        is_known, way.is_known = way.is_known, True
+        names = {name: plain(value) for name, value in visits[0].before.items() if name not in _USUAL}
+        return {
+            "event": "message",
+            "flow": self.flow.name,
+            "message": way.number,
+            "time": self._clock.now() - (self._clock.time() - way.begun),
+            "is_continued": is_known,
+            "given": message_as_json(as_message(way.origin)),
+            **({"names": names} if names and not is_known else {}),
+            "steps": [visit_as_json(visit, self._draw) for visit in visits],
+        }
+
+
+def _is_at(way: _Way, step: str, origin: Message) -> bool:
+    """Whether a message that came so is at a step."""
+    same = way.origin[0] == origin.topic and way.origin[1] == origin.payload
+    return same and any(visit.place.name == step and not visit.is_out for visit in way.reader.visits)
+
+
+def find_steps(flow: Flow, name: str) -> frozenset[str]:
+    """The names of a step and of those inside it; `name` is as in `name_steps`, or a kind that is there once.
+
+    Raises NoSuchStep.
+    """
+    names = name_steps(flow)
+    places = {place.name: place.step for place in places_of(flow)}
+    found = [name] if name in places else [one for one, other in places.items() if name == other.KEY]
+    if len(found) == 1:
+        step: Step = places[found[0]]
+        inside = [inner for steps in step.inner() for inner in walk(steps)]
+        return frozenset({found[0], *(names[id(one)] for one in inside if id(one) in names)})
+    if found:
+        listed = ", ".join(f"`{flow.name}/{one}` (line {places[one].at.key_span.line})" for one in found[:12])
+        raise NoSuchStep(f"there are {len(found)} steps `{name}` in `{flow.name}`", f"say which: {listed}")
+    near = suggest(name, list(places))
+    help = f"did you mean `{flow.name}/{near}`?" if near else f"there are {name_list(list(places))}"
+    raise NoSuchStep(f"there is no step `{name}` in `{flow.name}`", help)
