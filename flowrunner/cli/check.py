@@ -36,14 +36,26 @@ def command(paths: tuple[Path, ...], format: Format) -> int:
     PATHS are files and folders [flows/]. Exit code 0: no errors, perhaps warnings; 1: errors. What stands in
     brackets behind the word error can be looked up: flowrunner explain CODE.
     """
+    from flowrunner.read.delivery import acknowledged_early
+
     loaded = load_flows(paths)
-    found = {*loaded.diagnostics, *compare_with_schema(loaded)}
+    found = {*loaded.diagnostics, *compare_with_schema(loaded), *across_flows(loaded)}
     color = format == "full" and terminal.wants_color(sys.stdout)
     sys.stdout.write(render(found, format, color=color))
     sys.stdout.flush()
     if format in ("full", "concise"):
-        terminal.say(("\n" if found and format == "full" else "") + summary(loaded, found))
+        lines = [summary(loaded, found), *acknowledged_early(loaded.flows)]
+        terminal.say(("\n" if found and format == "full" else "") + "\n".join(lines))
     return terminal.ERRORS if has_errors(found) else 0
+
+
+def across_flows(loaded: "Loaded") -> Iterator[Diagnostic]:
+    """What no flow shows by itself: rings, and connections on which one holds up another."""
+    from flowrunner.read.delivery import shared_connections
+    from flowrunner.read.loops import find_rings
+
+    yield from find_rings(loaded.flows)
+    yield from shared_connections(loaded.flows)
 
 
 def compare_with_schema(loaded: "Loaded") -> Iterator[Diagnostic]:

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowrunner.cli.options import Misuse
-from flowrunner.diagnostics import suggest
+from flowrunner.cli.terminal import say
+from flowrunner.diagnostics import has_errors, name_list, suggest
+from flowrunner.errors import FlowError
 
 if TYPE_CHECKING:
+    from flowrunner.read.flow import Flow
     from flowrunner.read.load import Loaded
 
 DEFAULT_PATH = Path("flows")
@@ -44,3 +47,35 @@ def _did_you_mean(path: Path) -> str:
         return ""
     near = suggest(path.name, [other.name for other in path.parent.iterdir()])
     return f"did you mean `{path.parent / near}`?" if near else ""
+
+
+def find_flow(name: str, paths: tuple[Path, ...], *, allow: frozenset[str] | None = None) -> "Flow":
+    """The flow of this name among those of the paths; a file that holds one flow may stand for it.
+
+    `allow` is what it may do that is dangerous; None where it will not run. Raises Misuse where there is none of this
+    name, FlowError where it may be in a file with mistakes.
+    """
+    if not paths and name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        paths = (Path(name),)
+        loaded = load_flows(paths, allow=allow)
+        if len(loaded.flows) == 1 and not has_errors(loaded.diagnostics):
+            return loaded.flows[0]
+    else:
+        loaded = load_flows(paths, allow=allow)
+    for flow in loaded.flows:
+        if flow.name == name:
+            return flow
+    if has_errors(loaded.diagnostics):
+        raise FlowError(loaded.diagnostics)
+    known = [flow.name for flow in loaded.flows]
+    near = suggest(name, known)
+    help = f"did you mean `{near}`?" if near else f"there are {name_list(known)}" if known else ""
+    raise Misuse(f"there is no flow `{name}`", help)
+
+
+def warn_of_password(url: str | None) -> None:
+    """Say that a password in an address on the command line is not hidden; `ps` shows it to everybody."""
+    from flowrunner.address import parse_address
+
+    if url is not None and parse_address(url).password is not None:
+        say("others on this machine can see the password in `ps`: better set FLOWRUNNER_BROKER, or `flowrunner.yaml`")

@@ -83,7 +83,7 @@ def command(**given: Any) -> int | None:
     from flowrunner.cli.client import Client
 
     options, topic = client_options(given)
-    listener = Listener(given, _filters([*given["topics"], *([topic] if topic else [])]))
+    listener = Listener(given, read_filters([*given["topics"], *([topic] if topic else [])]))
     with (
         terminal.quiet_failure(is_quiet=options.is_quiet),
         terminal.polite_end(),
@@ -92,7 +92,8 @@ def command(**given: Any) -> int | None:
         return listener.listen(client)
 
 
-def _filters(texts: Sequence[str]) -> list[Filter]:
+def read_filters(texts: Sequence[str]) -> list[Filter]:
+    """The topic filters of a command line; raise UsageError for a text that is none."""
     try:
         return [parse_filter(text, named=True) for text in texts]
     except BadTopic as error:
@@ -107,8 +108,8 @@ class Listener:
             raise click.UsageError("say what to listen to: `-t FILTER`, for everything `-t '#'`")
         self.given = given
         self.filters = filters
-        self.without = _filters(given["without"])
-        self.left = [topic_filter.mqtt for topic_filter in _filters(given["left"])]
+        self.without = read_filters(given["without"])
+        self.left = [topic_filter.mqtt for topic_filter in read_filters(given["left"])]
         self.show = _printer(given)
         self.count = 0
         self.connected_at = 0.0

@@ -1,0 +1,165 @@
+"""Turns what a runner says about itself into tables for people."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flowrunner.cli.terminal import paint
+from flowrunner.frame import visible, width_of
+
+_RED, _GREEN, _YELLOW, _CYAN, _BOLD, _DIM = "31", "32", "33", "36", "1", "2"
+_STATES = {"running": _GREEN, "stale": _YELLOW, "off": _DIM, "not started": _RED}
+
+#: Mistakes and errors below a flow.
+_MOST_ERRORS = 3
+
+Object = Mapping[str, Any]
+
+
+class Table:
+    """Rows of cells under a heading. Numbers stand to the right; of a cell its text and its style."""
+
+    def __init__(self, *heads: str, right: str = "", color: bool) -> None:
+        self.heads = heads
+        self.right = {head for head in heads if head in right.split(",")}
+        self.color = color
+        self.rows: list[tuple[Sequence[tuple[str, str]], Sequence[str]]] = []
+
+    def add(self, *cells: tuple[str, str] | str, below: Sequence[str] = ()) -> None:
+        """A row, and the lines below it."""
+        self.rows.append(([cell if isinstance(cell, tuple) else (cell, "") for cell in cells], below))
+
+    def lines(self) -> Iterator[str]:
+        """The table."""
+        columns = list(zip(self.heads, *([text for text, _ in cells] for cells, _ in self.rows), strict=True))
+        widths = [max(map(width_of, column)) for column in columns]
+        yield self.line([(head, _DIM) for head in self.heads], widths)
+        for cells, below in self.rows:
+            yield self.line(cells, widths)
+            yield from below
+
+    def line(self, cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> str:
+        """One line of it."""
+        shown = []
+        for head, (text, style), width in zip(self.heads, cells, widths, strict=True):
+            space = " " * (width - width_of(text))
+            painted = paint(text, style, color=self.color) if style else text
+            shown.append(space + painted if head in self.right else painted + space)
+        return "  ".join(shown).rstrip()
+
+
+def draw_status(runners: Sequence[Object], *, color: bool) -> Iterator[str]:
+    """The lines for some runners."""
+    for number, runner in enumerate(runners):
+        if number:
+            yield ""
+        yield from draw_runner(runner, color=color)
+
+
+def draw_runner(runner: Object, *, color: bool) -> Iterator[str]:
+    """The lines for one runner."""
+    now = runner["time"]
+    about = [f"process {runner['process']}", f"since {moment(runner['since'], now)} ({span(now - runner['since'])})"]
+    about += ["only looking (--read-only)"] if runner["is_read_only"] else []
+    yield f"{paint(visible(str(runner['folder'])), _BOLD, color=color)}  {', '.join(about)}"
+    yield ""
+    yield from _flows(runner, now, color=color)
+    yield ""
+    yield from _connections(runner, color=color)
+    if runner["shared"]:
+        yield ""
+        kept = ", ".join(f"{visible(name)} {number(size)[0]}" for name, size in runner["shared"].items())
+        yield f"shared values: {kept}"
+    if runner["broken"]:
+        yield ""
+        for found in runner["broken"]:
+            yield _mistake(found, color=color)
+    yield ""
+    yield paint(f"rates over the last {span(runner['seconds'])}", _DIM, color=color)
+
+
+def _flows(runner: Object, now: float, *, color: bool) -> Iterator[str]:
+    heads = ("FLOW", "STATE", "IN/s", "RECEIVED", "ERRORS", "HANDLED", "WAITING", "KEYS", "SINCE")
+    table = Table(*heads, right="IN/s,RECEIVED,ERRORS,HANDLED,WAITING,KEYS", color=color)
+    for flow in runner["flows"]:
+        state = (flow["status"], _STATES[flow["status"]])
+        name = (visible(flow["name"]), _CYAN)
+        if "since" not in flow:
+            table.add(name, state, *[""] * 7)
+            continue
+        below = [_mistake(flow["mistake"], color=color, indent="  ")] if "mistake" in flow else []
+        below += [_error(error, now, color=color) for error in flow["errors"][:_MOST_ERRORS]]
+        table.add(
+            name,
+            state,
+            number(flow["rate"]),
+            number(flow["received"]),
+            number(flow["dropped"], _RED),
+            number(flow["handled"]),
+            number(flow["waiting"]),
+            number(flow["keys"]),
+            moment(flow["since"], now),
+            below=below,
+        )
+    yield from table.lines()
+
+
+def _connections(runner: Object, *, color: bool) -> Iterator[str]:
+    heads = ("CONNECTION", "BROKER", "STATE", "OUT/s", "PUBLISHED", "DROPPED", "PENDING")
+    table = Table(*heads, right="OUT/s,PUBLISHED,DROPPED,PENDING", color=color)
+    for one in runner["connections"]:
+        protocol = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(one["version"], "")
+        state = (f"connected, {protocol}", _GREEN) if one["is_there"] else ("no broker there", _RED)
+        table.add(
+            (visible(one["name"]), _CYAN),
+            visible(one["url"]),
+            state,
+            number(one["rate"]),
+            number(one["published"]),
+            number(one["dropped"], _RED),
+            number(one["pending"]),
+        )
+    yield from table.lines()
+
+
+def _mistake(found: Object, *, color: bool, indent: str = "") -> str:
+    more = f" (and {found['count'] - 1} more)" if found["count"] > 1 else ""
+    mark = paint("✗", _RED, color=color)
+    place = visible(f"{found['file']}:{found['line']}")
+    return f"{indent}{mark} {place}: {paint(visible(found['message']), _RED, color=color)}{more}"
+
+
+def _error(error: Object, now: float, *, color: bool) -> str:
+    mark = paint("!", _RED, color=color)
+    place = visible(f"{error['file']}:{error['line']}")
+    count = "once" if error["count"] == 1 else f"{number(error['count'])[0]} times"
+    last = paint(f"{count}, {span(now - error['last'])} ago", _DIM, color=color)
+    return f"  {mark} {place}: {visible(error['message'])}  {last}"
+
+
+def number(value: float, style: str = "") -> tuple[str, str]:
+    """A number with its thousands apart; nothing is dim."""
+    if not value:
+        return "0", _DIM
+    text = f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+    return text.replace(",", " "), style
+
+
+def moment(seconds: float, now: float) -> str:
+    """A time since 1970 as a watch here shows it, with the day if it is not this one."""
+    from flowrunner.run.reload_report import clock_time
+
+    return clock_time(seconds, now=now)
+
+
+def span(seconds: float) -> str:
+    """So many seconds in words, in its two largest units."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = int(seconds)
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for name, size in units:
+        if whole >= size or (name == "s" and not parts):
+            parts.append(f"{whole // size} {name}")
+            whole %= size
+    return " ".join(parts[:2])
