@@ -1,0 +1,2 @@
+def celsius(message):
+    return (message.payload - 32) / 1.8
