@@ -1,0 +1,124 @@
+"""Turns the counters of a runner into what Prometheus reads."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from flowrunner.read.flow import Flow
+from flowrunner.web.board import Board
+from flowrunner.web.picture import step_at
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+#: Reasons of `stop` that are told apart for one flow: each is a series for ever.
+_MOST_REASONS = 20
+
+#: Seconds: a fused flow takes microseconds, one with a large table milliseconds.
+BUCKETS = (0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 1.0)
+
+
+class Metrics:
+    """What `/metrics` answers. `observe` takes how long (seconds) a flow took for a message that was measured."""
+
+    def __init__(self, board: Board) -> None:
+        from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+
+        self.registry: CollectorRegistry = CollectorRegistry()
+        self.registry.register(Collector(board))
+        ProcessCollector(registry=self.registry)
+        seconds = Histogram(
+            "flowrunner_message_seconds",
+            "Time that the steps of a flow took for a message, without waiting; of some messages a second",
+            ["flow"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.observe: Callable[[str, float], None] = lambda flow, took: seconds.labels(flow).observe(took)
+
+    def text(self) -> tuple[bytes, str]:
+        """All metrics in the text format of Prometheus, and its media type."""
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class Collector:
+    """Reads the counters when somebody asks."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def describe(self) -> "list[Metric]":
+        """Nothing: what there is depends on the flows."""
+        return []
+
+    def collect(self) -> "Iterator[Metric]":
+        """The counters of now."""
+        yield from self._flows()
+        yield from self._errors()
+        yield from self._steps()
+        yield from self._connections()
+
+    def _flows(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        flow = ["flow"]
+        received = CounterMetricFamily("flowrunner_messages_received", "Messages that came into a flow", labels=flow)
+        dropped = CounterMetricFamily("flowrunner_messages_dropped", "Messages dropped by a failure", labels=flow)
+        handled = CounterMetricFamily("flowrunner_errors_handled", "Failures that on_error took care of", labels=flow)
+        labels = ["flow", "reason"]
+        stopped = CounterMetricFamily("flowrunner_messages_stopped", "Messages ended by stop", labels=labels)
+        stale = GaugeMetricFamily("flowrunner_flow_stale", "Whether a newer version is broken", labels=flow)
+        versions = self._board.library.contents.versions
+        for name, live in self._board.runs.flows.items():
+            received.add_metric([name], live.received)
+            dropped.add_metric([name], live.dropped)
+            handled.add_metric([name], live.handled)
+            for reason, count in list(live.stopped.items())[:_MOST_REASONS]:
+                stopped.add_metric([name, reason], count)
+            stale.add_metric([name], name in versions and versions[name].is_stale)
+        reloads = CounterMetricFamily("flowrunner_reloads", "Edits that were taken up, or refused", labels=["result"])
+        for result, count in self._board.reloads.items():
+            reloads.add_metric([result], count)
+        yield from (received, dropped, handled, stopped, stale, reloads)
+
+    def _errors(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily
+
+        errors = CounterMetricFamily("flowrunner_errors", "Messages that failed", labels=["flow", "step", "code"])
+        counted: dict[tuple[str, str, str], int] = {}
+        for tally in list(self._board.runs.failures.tallies.values()):
+            live, span = self._board.runs.flows.get(tally.flow), tally.diagnostic.span
+            flow = live.program.flow if live is not None else None
+            step = step_at(flow, span.source.name, span.line) if isinstance(flow, Flow) else ""
+            place = (tally.flow, step, tally.diagnostic.code)
+            counted[place] = counted.get(place, 0) + tally.count
+        for place, count in counted.items():
+            errors.add_metric(list(place), count)
+        yield errors
+
+    def _steps(self) -> "Iterator[Metric]":
+        from prometheus_client.core import GaugeMetricFamily
+
+        words = "Messages that met a step since somebody looks at its flow; of fast flows a sample"
+        steps = GaugeMetricFamily("flowrunner_step_messages_seen", words, labels=["flow", "step", "way"])
+        for name, sight in self._board.looks.sights.items():
+            for step, counts in sight.counts.items():
+                for way, count in zip(("in", "out", "skipped"), counts.seen, strict=True):
+                    steps.add_metric([name, step, way], count)
+        yield steps
+
+    def _connections(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        label = ["connection"]
+        is_up = GaugeMetricFamily("flowrunner_connection_up", "Whether a broker is there", labels=label)
+        published = CounterMetricFamily("flowrunner_messages_published", "Messages published", labels=label)
+        dropped = CounterMetricFamily("flowrunner_publishes_dropped", "QoS 0, with no broker there", labels=label)
+        pending = GaugeMetricFamily("flowrunner_publishes_pending", "QoS 1 and 2, not acknowledged", labels=label)
+        for name, one in self._board.runs.connections.items():
+            is_up.add_metric([name], one.terms is not None)
+            published.add_metric([name], one.link.published)
+            dropped.add_metric([name], one.link.dropped)
+            pending.add_metric([name], one.link.pending)
+        yield from (is_up, published, dropped, pending)
