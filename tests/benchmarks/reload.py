@@ -1,10 +1,11 @@
 """Measures what an edit costs among many flows: `python -m tests.benchmarks.reload [--flows 1000] [--edits 30]`.
 
-Nothing here is a test. Times are medians in milliseconds, without a broker: what a SUBSCRIBE costs is the network's.
+Nothing here is a test. Times are medians in milliseconds; the last ones are with a mosquitto, which must be installed.
 """
 
 import argparse
 import asyncio
+import gc
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +22,15 @@ from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
 from flowrunner.run.disk import SystemDisk
 from flowrunner.run.dry_host import DryHost
+from flowrunner.run.following import Edits, Following
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.previews import compare
 from flowrunner.run.recent import Arrived, Recent
 from flowrunner.run.reload import Reloader
 from flowrunner.run.report import Report
+from flowrunner.run.runner import Runner
 from flowrunner.run.watch import Changes
+from tests.mosquitto import Mosquitto
 from tests.run.fake_runner import FakeRunner
 
 FLOW = """\
@@ -84,6 +88,9 @@ def main() -> None:
     print()
     for name, value in asyncio.run(measure_recording()).items():
         print(f"{name:44}{value:12.0f}")
+    print()
+    for name, value in asyncio.run(measure_with_a_broker(given.flows, given.edits)).items():
+        print(f"{name:44}{value:12.1f}")
 
 
 def measure(flows: int, edits: int) -> dict[str, float]:
@@ -140,6 +147,46 @@ async def measure_saving(bench: Bench, edits: int) -> dict[str, float]:
     return {
         "save to swap, an edit, ms": median(found["real"]),
         "save to swap, a comment, ms": median(found["cosmetic"]),
+    }
+
+
+async def measure_with_a_broker(flows: int, edits: int) -> dict[str, float]:
+    """From the save of a file to the swap, with all that `flowrunner run` does, and what else an edit touches."""
+    with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder) / "broker") as mosquitto:
+        (Path(folder) / "flows").mkdir()
+        bench = Bench(Path(folder) / "flows", flows)
+        began = perf_counter()
+        contents = bench.library.refresh()
+        report = Report(lambda _: None)
+        runner = Runner({"default": mosquitto.settings()}, report, folder=bench.folder)
+        await runner.apply(version.program for version in contents.versions.values())
+        await runner.connections["default"].subscriptions.complete.wait()
+        start = perf_counter() - began
+        following = Following(Edits(bench.library, [bench.folder], bench.folder), runner, report)
+        touched: list[int] = []
+        seconds: list[float] = []
+        try:
+            await following.quiet()
+            gc.freeze()  # as `flowrunner run` does
+            for edit in range(edits):
+                await asyncio.sleep(0.1)
+                before, bench.compiled, asked = dict(runner.flows), 0, mosquitto.log.count("Received SUBSCRIBE")
+                began = perf_counter()
+                bench.save(2_000 + edit)
+                while runner.flows == before:
+                    await asyncio.sleep(0.001)
+                seconds.append(perf_counter() - began)
+                touched.append(sum(before[name] is not flow for name, flow in runner.flows.items()))
+                assert (bench.compiled, mosquitto.log.count("Received SUBSCRIBE") - asked) == (1, 1)
+        finally:
+            gc.unfreeze()
+            await following.aclose()
+            await runner.close()
+    return {
+        "read, compile, connect, subscribe, ms": start * 1000,
+        "save to swap with a broker, median, ms": median(seconds) * 1000,
+        "save to swap with a broker, worst, ms": max(seconds) * 1000,
+        "flows exchanged per edit": sum(touched) / edits,
     }
 
 

@@ -168,7 +168,7 @@ def test_the_fixture_is_there_for_other_peoples_tests(tmp_path: Path) -> None:
         "pytest",
         "-q",
         "-p",
-        "flowrunner.testing",
+        "flowrunner.pytest_plugin",
         "--rootdir",
         str(tmp_path),
         str(tmp_path),

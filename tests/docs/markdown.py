@@ -13,6 +13,15 @@ ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def markdown_files() -> list[Path]:
+    """What people have written: neither the generated pages nor what was built of them."""
+    docs = ROOT / "docs"
+    made = (docs / "reference" / "generated", docs / "_build")
+    return sorted(ROOT.glob("*.md")) + sorted(
+        file for file in docs.rglob("*.md") if not any(file.is_relative_to(folder) for folder in made)
+    )
+
+
 def blocks(text: str, kind: str = "yaml") -> list[str]:
     """The blocks of code that are marked with these words."""
     return [found["text"] for found in _FENCE.finditer(text) if found["kind"] == kind]

@@ -45,7 +45,11 @@ def codes_of_the_package() -> dict[str, str]:
     """Every code, and the file that says it."""
     files = [file for file in (ROOT / "flowrunner").rglob("*.py") if "cli" not in file.parts]
     trees = {file: ast.parse(file.read_text("utf-8")) for file in files}
-    return {code: file.name for file, tree in trees.items() for code in codes_in(tree, is_log="run" in file.parts)}
+    return {
+        code: file.name
+        for file, tree in trees.items()
+        for code in codes_in(tree, is_log=not {"run", "web"}.isdisjoint(file.parts))
+    }
 
 
 def test_every_code_has_a_page() -> None:
