@@ -1,13 +1,13 @@
 """Turns the address of a broker, as people write it, into the settings of a connection."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import NoReturn, get_args
 from urllib.parse import unquote_to_bytes
 
 from flowrunner.connections import DEFAULT_PORTS, ConnectionSettings, Scheme
 from flowrunner.diagnostics import suggest
+from flowrunner.records import dataclass
 
 DEFAULT_WEBSOCKET_PATH = "/mqtt"
 """What brokers listen to unless told otherwise (MQTT 5.0 section 6 leaves it open)."""

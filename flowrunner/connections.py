@@ -1,7 +1,9 @@
 """Turns the settings of a connection into one value that the client, the checks and the texts share."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from flowrunner.records import dataclass
 
 Scheme = Literal["mqtt", "mqtts", "ws", "wss", "mqtt+unix"]
 Protocol = Literal["auto", "5", "3.1.1"]

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from flowrunner.records import dataclass
 from flowrunner.text import Span
 
 Severity = Literal["error", "warning"]

@@ -1,9 +1,9 @@
 """Turns a diagnostic into a frame: the message, the lines of the file, and marks under the places."""
 
 import unicodedata
-from dataclasses import dataclass
 
 from flowrunner.diagnostics import Diagnostic, Label
+from flowrunner.records import dataclass
 from flowrunner.text import Source, Span
 
 _WIDEST = 160  # characters of a source line that are shown; the rest is cut around the mark

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from flowrunner.errors import StepError
 from flowrunner.memory import Held
+from flowrunner.records import dataclass
 
 Policy = Literal["drop_oldest", "drop_new", "block"]
 

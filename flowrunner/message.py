@@ -1,8 +1,10 @@
 """Turns what a broker delivers into what steps work on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from flowrunner.records import dataclass
 
 #: Properties of an MQTT 5 message as flows see them: `user` (a map of texts), `content_type`, `response_topic` (texts),
 #: `correlation_data` (bytes), `message_expiry` (seconds). Only those that the message has are in it.

@@ -3,7 +3,6 @@
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from flowrunner.code import Block, Host, Segment
@@ -12,6 +11,7 @@ from flowrunner.expressions.form import form_of
 from flowrunner.memory import MOST_KEYS, Deadlines, Key, Memory, Resume, as_key
 from flowrunner.options import Duration, ExpressionKind, Integer, option
 from flowrunner.options.numbers import check_duration
+from flowrunner.records import dataclass
 from flowrunner.step import Check, Step
 
 

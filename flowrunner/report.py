@@ -1,8 +1,9 @@
 """Turns the mistakes found while reading into one list."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from flowrunner.diagnostics import Diagnostic, Label, Severity
+from flowrunner.records import dataclass
 from flowrunner.text import Span
 
 

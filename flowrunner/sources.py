@@ -1,8 +1,9 @@
 """Says where the messages of a flow come from: subscriptions, ticks and the start."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from flowrunner.records import dataclass
 from flowrunner.schedules import Schedule
 from flowrunner.text import Span
 from flowrunner.topics import Filter

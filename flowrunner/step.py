@@ -3,7 +3,7 @@
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from inspect import cleandoc
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from flowrunner.expressions import Expression, Kind, Scope, Template, check
 from flowrunner.expressions.places import span_of
 from flowrunner.options import Option, options_of, parts_of
 from flowrunner.options.nested import Handling
+from flowrunner.records import dataclass
 from flowrunner.report import Report
 from flowrunner.text import Span
 
@@ -85,6 +86,14 @@ class Step(ABC):
     def emit(self, to: Block) -> None:
         """Write the step's work. It changes the payload last, so that a failure leaves the message as it was."""
 
+    def emit_with(self, following: "Step", to: Block, behind: Block) -> bool:
+        """Write the work of this step and of the one right behind it as one, in `to`, if that is less; true if it was.
+
+        `behind` is an empty block with the place and the scope of the other one. It must all be, and fail, as if they
+        stood there one by one.
+        """
+        return False
+
     def is_cut(self) -> bool:
         """Whether what follows runs later or several times; then `emit_then` says how it is called."""
         return False
@@ -97,6 +106,10 @@ class Step(ABC):
         """
         if then is not None:
             to.call(then)
+
+    def memory(self) -> str:
+        """What of its flow's memory this step uses, such as `state openings`; empty for most."""
+        return ""
 
     def explain(self, error: Exception, values: Mapping[str, Any]) -> StepError | None:
         """An exception of this step in words, with the local values it met; None if it has none of its own."""

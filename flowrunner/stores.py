@@ -1,12 +1,12 @@
 """Turns named values by key into what flows can get, set and count up; bounded, and perhaps kept on a disk."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flowrunner.clock import Clock
 from flowrunner.jsons import dumps
 from flowrunner.memory import MOST_KEYS, TOLERANCE, Memory, as_key, has_passed
+from flowrunner.records import dataclass
 
 #: What `get` gives where there is no value.
 MISSING: Any = object()

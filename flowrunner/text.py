@@ -1,15 +1,17 @@
 """Turns offsets in a text into the lines and columns that people see in their editor."""
 
+import dataclasses
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from flowrunner.records import dataclass
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """A text and the name under which it is shown.
 
@@ -65,7 +67,7 @@ class Source:
 class Span:
     """A part of a source: the characters from `start` to `end` (excluded). It may be empty: a place between two."""
 
-    source: Source = field(repr=False)
+    source: Source = dataclasses.field(repr=False)
     start: int
     end: int
 
@@ -117,10 +119,10 @@ class Passage:
     `text[i]` stands in the source from `starts[i]` to `ends[i]` (excluded); `origin` is the place of an empty text.
     """
 
-    source: Source = field(repr=False)
+    source: Source = dataclasses.field(repr=False)
     text: str
-    starts: Sequence[int] = field(repr=False)
-    ends: Sequence[int] = field(repr=False)
+    starts: Sequence[int] = dataclasses.field(repr=False)
+    ends: Sequence[int] = dataclasses.field(repr=False)
     origin: int = 0
 
     @classmethod

@@ -2,10 +2,10 @@
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.expressions import Kind, Scope, Template, kind_of, lower
+from flowrunner.records import dataclass
 from flowrunner.text import Span
 
 

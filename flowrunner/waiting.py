@@ -3,12 +3,12 @@
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from flowrunner.code import Block, Host, Running
 from flowrunner.lines import Line, Turn, Worker, given_up
 from flowrunner.memory import Held, Resume
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 
 #: What the work for a message comes to: for each message that goes on, the names that change. None: it ends here.

@@ -1,5 +1,6 @@
-"""Turns off what tests that start runners do not ask for: a page for each of them."""
+"""Sets what tests that start runners expect: lines for people, also where they read them, and no page for each."""
 
 import os
 
 os.environ.setdefault("FLOWRUNNER_WEB", "off")
+os.environ.setdefault("FLOWRUNNER_LOG_FORMAT", "text")

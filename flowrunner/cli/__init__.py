@@ -1,10 +1,8 @@
 """Turns the words of a command line into one command, which is imported only when it is asked for."""
 
 import os
-import platform
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -191,6 +189,9 @@ def _give_up_output() -> None:
 
 
 def _confess() -> None:
+    import platform  # both are for a bad day
+    import traceback
+
     traceback.print_exc()
     python = f"Python {platform.python_version()} on {platform.system()}"
     terminal.say(f"\nThis is a mistake in flowrunner {__version__} ({python}), not in your flows.")

@@ -44,8 +44,8 @@ _options = compose(
     option("--web-read-only", is_flag=True, section=_PAGE, help="For looking only: nothing is edited or published."),
     option("--no-web", is_flag=True, section=_PAGE, help="Do not serve it."),
     option("--explain", is_flag=True, section=_SHOWN, help="Tell the protocol in words as it happens."),
-    option("--log-format", metavar="text|json", default="text", type=click.Choice(["text", "json"]), section=_SHOWN,
-           help="Lines for people, or JSON objects for programs [text]."),
+    option("--log-format", metavar="text|json", envvar="FLOWRUNNER_LOG_FORMAT", type=click.Choice(["text", "json"]),
+           section=_SHOWN, help="Lines for people, or JSON objects for programs [text on a terminal, else json]."),
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ _options = compose(
     flowrunner run flows/kitchen.yaml garden/
     flowrunner run --broker mqtt://me:secret@broker.example.org
     FLOWRUNNER_BROKER=mqtts://broker.example.org flowrunner run
-    flowrunner run --log-format json | jq 'select(.event == "failed")'
+    flowrunner run | jq 'select(.event == "failed")'
     """,
 )
 @_options
@@ -69,6 +69,7 @@ def command(paths: tuple[Path, ...], **given: Any) -> int:
 
     A file that is saved is taken up at once, without losing a message or what steps remember; with a mistake in it the
     old flow goes on. A broker that is away is waited for, whatever it takes. A second Ctrl-C ends everything at once.
+    What is no terminal gets JSON lines, unless --log-format or the variable FLOWRUNNER_LOG_FORMAT says otherwise.
     Exit code 0: it was stopped; 1: no flow can run; 2: wrong usage.
     """
     stay_behind_if_first()
@@ -100,7 +101,7 @@ class _Run:
         self._library: Library[Program] = Library(paths, compile_flow, url=url, allow=frozenset(given["allow"]))
         self._contents = self._library.refresh()
         self._output = Output(sys.stdout, closed=self._stop)
-        is_json = given["log_format"] == "json"
+        is_json = (given["log_format"] or ("text" if sys.stdout.isatty() else "json")) == "json"
         color = not is_json and wants_color(sys.stdout)
         self._report = Report(self._output.write, format="json" if is_json else "text", color=color)
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
@@ -124,7 +125,7 @@ class _Run:
             beside=self._page if given["place"] is not None else None,
         )
         self._place = given["place"]
-        self._folder = folder
+        self._folder = edits.folder
 
     def run(self) -> int:
         """Run until it is stopped; returns the exit code."""

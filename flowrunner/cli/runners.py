@@ -87,8 +87,7 @@ def find_runners(paths: tuple[Path, ...], process: int | None = None) -> list[Ta
     if not has_local_sockets():
         raise click.UsageError("this system has no local sockets, by which a runner could be reached")
     if process is not None:
-        found = [talk for talk in _open_all(None) if talk.process == process]
-        if found:
+        if found := list(_open_all(None, process)):
             return found
         raise NoRunner(f"no runner of yours is process {process}")
     for path in paths:
@@ -119,8 +118,10 @@ def _folder_of(path: Path) -> Path:
     return path.parent if path.is_file() else path
 
 
-def _open_all(folder: Path | None) -> Iterator[Talk]:
+def _open_all(folder: Path | None, process: int | None = None) -> Iterator[Talk]:
     for path in known_paths(folder):
+        if process not in {None, process_of(path)}:
+            continue
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(PATIENCE)
         try:
@@ -138,9 +139,10 @@ def _open_all(folder: Path | None) -> Iterator[Talk]:
 def _nobody(paths: tuple[Path, ...], others: list[Talk]) -> str:
     where = " or ".join(f"`{_folder_of(path)}`" for path in paths) if paths else "`flows` here"
     known = []
-    for talk in others[:8]:
+    for talk in others:
         with talk, suppress(ConnectionFailed, click.UsageError):
             known.append(f"process {talk.process} in `{talk.ask(ask='status')['folder']}`")
     if known:
-        return f"no runner runs {where}; there is {', '.join(known)}"
+        more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+        return f"no runner runs {where}; there is {', '.join(known[:5])}{more}"
     return f"no runner of yours runs {where}: `flowrunner run` starts one"

@@ -140,7 +140,8 @@ def number(value: float, style: str = "") -> tuple[str, str]:
     """A number with its thousands apart; nothing is dim."""
     if not value:
         return "0", _DIM
-    text = f"{value:,.1f}" if isinstance(value, float) and value < 100 else f"{value:,.0f}"
+    digits = 0 if isinstance(value, int) or value >= 100 else 1 if value >= 1 else 2
+    text = f"{value:,.{digits}f}"
     return text.replace(",", " "), style
 
 

@@ -3,12 +3,13 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from flowrunner.code import ORIGIN, Block, Segment, place
 from flowrunner.compile.guards import Guard
 from flowrunner.expressions import Scope
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 from flowrunner.text import Span
 

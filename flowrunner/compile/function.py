@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -15,6 +14,7 @@ from flowrunner.compile.taps import Taps, TapWriter
 from flowrunner.compile.waits import WaitWriter
 from flowrunner.expressions import NAMESPACE, Expression, Scope
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.sources import Subscribe
 from flowrunner.step import Step, is_cut, walk
 from flowrunner.text import Span
@@ -157,9 +157,15 @@ class FlowWriter:
     def write_steps(self, steps: Sequence[Step], block: Block, then: Segment | None) -> None:
         """See `Writer.write_steps`. Steps in a row that are guarded from outside share one `try`."""
         row = block.inner()
+        done = -1
         for index, step in enumerate(steps):
+            if index == done:
+                continue
             if id(step) not in self.flow.scopes:  # no message reaches it, as a warning of `check` says
                 break
+            if self.write_two(steps[index : index + 2], block, row):
+                done = index + 1
+                continue
             if is_cut(step):
                 self.write_cut(step, steps[index + 1 :], block, row, then)
                 return
@@ -172,6 +178,21 @@ class FlowWriter:
         """End a row of steps that share a guard."""
         block.statements += self.guards.wrap(self.guards.around, row)
         row.statements = []
+
+    def write_two(self, steps: Sequence[Step], block: Block, row: Block) -> bool:
+        """Two steps as one, if they can be that, and nobody looks between them."""
+        if len(steps) < 2 or self.mark or not all(self.is_bare(step) for step in steps):
+            return False
+        first, second = steps
+        for known in (block, row):
+            known.span, known.scope = first.at.key_span, self.flow.scopes[id(first)]
+        behind = Block(self, self.flow.scopes[id(second)], second.at.key_span)
+        return first.emit_with(second, row, behind)
+
+    def is_bare(self, step: Step) -> bool:
+        """Whether a step is nothing but its work: without condition, guard and tap."""
+        is_reached = id(step) in self.flow.scopes and not is_cut(step)
+        return is_reached and step.at.when is None and not self.guards.is_own(step) and not self.taps.wants(step)
 
     def write_plain(self, step: Step, rest: Sequence[Step], block: Block, row: Block) -> None:
         """A step behind which the next line is the next step."""

@@ -3,13 +3,14 @@
 import ast
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowrunner.code import ORIGIN, Block, Segment
 from flowrunner.compile.entry import names_in, write_levels
 from flowrunner.expressions import Expression, Scope
 from flowrunner.options.nested import Handling
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 
 if TYPE_CHECKING:

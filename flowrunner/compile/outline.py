@@ -1,13 +1,14 @@
 """Turns a flow into what can be compared with another version of it, kept in a file, and said in a line."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from flowrunner.compile.failure import steps_of
 from flowrunner.compile.fingerprint import digest, fingerprint, form
 from flowrunner.compile.function import name_steps
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.remembering import KeepingStep
 from flowrunner.sources import Subscribe
 
@@ -70,13 +71,19 @@ def subscriptions_of(flow: Flow) -> set[Subscription]:
 
 
 def memories_of(flow: Flow) -> tuple[Memory, ...]:
-    """Every step of a flow that remembers and that messages can reach, under the name by which its state is kept."""
+    """Every step of a flow that remembers and that messages can reach, under the name by which its state is kept.
+
+    Behind them stand the values that steps share: these are kept as long as a step uses them.
+    """
     names = name_steps(flow)
-    return tuple(
+    reached = [step for step in steps_of(flow) if id(step) in flow.scopes]
+    own = [
         Memory(names[id(step)], step.KEY, shape_of(step), shaping_options(step))
-        for step in steps_of(flow)
-        if isinstance(step, KeepingStep) and id(step) in flow.scopes
-    )
+        for step in reached
+        if isinstance(step, KeepingStep)
+    ]
+    shared = dict.fromkeys((step.memory(), step.KEY) for step in reached if step.memory())
+    return (*own, *(Memory(name, kind, "") for name, kind in shared))
 
 
 def shape_of(step: KeepingStep) -> str:

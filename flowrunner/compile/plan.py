@@ -1,12 +1,13 @@
 """Turns what runs, and what shall run, into their difference: flows, subscriptions, and what is remembered."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from flowrunner.compile.outline import Memory, Outline, Subscription, subscriptions_of
 from flowrunner.compile.outline import outline as outline_of
 from flowrunner.diagnostics import name_list
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 
 Outlines = Mapping[str, Outline]
 """Flows by name."""

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import CodeType
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from flowrunner.expressions import NAMESPACE
 from flowrunner.jsons import to_payload
 from flowrunner.message import Message, Properties
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 
 

@@ -1,11 +1,11 @@
 """Turns places in a flow into calls that show what a message is there; where nobody looks, the code holds nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flowrunner.code import Block, Segment
 from flowrunner.expressions import Scope
+from flowrunner.records import dataclass
 from flowrunner.step import ANY_NAME, Step
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from flowrunner.code import ORIGIN, Block, Hole, Segment
 from flowrunner.compile.entry import names_in
 from flowrunner.expressions import Scope
+from flowrunner.records import dataclass
 from flowrunner.waiting import PASS, WaitingStep
 
 if TYPE_CHECKING:

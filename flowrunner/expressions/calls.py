@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from flowrunner.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.errors import FlowError
+from flowrunner.records import dataclass
 from flowrunner.text import Passage, Span
 
 Kind = Literal["bytes", "text", "data", "any"]

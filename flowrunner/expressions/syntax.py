@@ -1,6 +1,6 @@
 """Turns an expression that Python does not understand into the place and the words of the mistake."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from keyword import iskeyword
 
@@ -8,6 +8,7 @@ from flowrunner.diagnostics import Diagnostic, Label
 from flowrunner.expressions.model import ExpressionError, fault, refuse
 from flowrunner.expressions.tokens import Token
 from flowrunner.expressions.words import MISPLACED
+from flowrunner.records import dataclass
 from flowrunner.text import Passage
 
 _CLOSES = {"(": ")", "[": "]", "{": "}"}

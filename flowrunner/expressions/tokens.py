@@ -1,11 +1,11 @@
 """Turns the text of an expression into tokens, and refuses characters that no expression holds."""
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from flowrunner.expressions.limits import MAX_DIGITS
 from flowrunner.expressions.model import refuse
+from flowrunner.records import dataclass
 from flowrunner.text import Passage
 
 TokenKind = Literal["number", "text", "name", "operator", "open", "close"]

@@ -3,7 +3,6 @@
 import keyword
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic
@@ -12,12 +11,13 @@ from flowrunner.options.kind import Kind, Place, guard
 from flowrunner.options.texts import NAME, field_path, near_name, refuse_topic
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.yaml_mistakes import explain_block_for_expression
+from flowrunner.records import dataclass
 from flowrunner.text import Passage
 from flowrunner.topics import BadTopic, check_topic
 from flowrunner.values import Constant, Fields, Items, Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExpressionKind(Kind[Expression]):
     """An expression, written bare: `payload.temperature > 25`."""
 
@@ -33,7 +33,7 @@ class ExpressionKind(Kind[Expression]):
         return guard(place, lambda: parse_expression(scalar.passage))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TemplateKind(Kind[Template]):
     """A text in which `${...}` inserts the value of an expression."""
 
@@ -49,7 +49,7 @@ class TemplateKind(Kind[Template]):
         return guard(place, lambda: parse_template(scalar.passage))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TopicTemplate(TemplateKind):
     """A topic to publish to; `${...}` may fill levels. What is constant is checked here (MQTT 5.0 section 4.7)."""
 
@@ -59,7 +59,7 @@ class TopicTemplate(TemplateKind):
         return {"type": ["string", "number"], "minLength": 1, "examples": ["alerts/${room}"]}
 
     def read(self, node: Node, place: Place) -> Template:
-        template = super().read(node, place)
+        template = TemplateKind.read(self, node, place)
         passage, at = template.passage, 0
         for part in template.parts or ("",):
             if isinstance(part, str):
@@ -80,7 +80,7 @@ class TopicTemplate(TemplateKind):
             raise refuse_topic(bad, passage, place, code="bad-topic") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ValueKind(Kind[Value]):
     """Any YAML value; `${...}` inside its texts inserts what an expression gives."""
 
@@ -113,7 +113,7 @@ class ValueKind(Kind[Value]):
         return Constant(template.constant, node.span) if template.is_constant else template
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldValues(Kind[tuple[tuple[tuple[str, ...], Value], ...]]):
     """A map from fields (dots reach inside) to values."""
 
@@ -129,7 +129,7 @@ class FieldValues(Kind[tuple[tuple[tuple[str, ...], Value], ...]]):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Names(Kind[tuple[tuple[str, Value], ...]]):
     """A map from names, which later expressions may use, to values."""
 
@@ -146,7 +146,7 @@ class Names(Kind[tuple[tuple[str, Value], ...]]):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NewName(Kind[str]):
     """A name which later expressions may use."""
 

@@ -1,11 +1,11 @@
 """Turns the fields of a step's dataclass into the options that its users write."""
 
 import dataclasses
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from flowrunner.options.kind import Kind
+from flowrunner.records import dataclass
 
 _ABSENT: Any = object()
 

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -10,6 +9,7 @@ from flowrunner.diagnostics import Diagnostic, Label, suggest
 from flowrunner.expressions import Expression, ExpressionError, Template, parse_template
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.yaml_mistakes import explain_list_for_text, explain_map_for_text, explain_null
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.text import Span
 from flowrunner.values import Constant, Fields, Items, templates_of
@@ -134,7 +134,7 @@ class Kind(ABC, Generic[T_co]):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Dynamic(Kind[Any]):
     """A value of a fixed kind, or one `${...}` that is checked when the message comes (by `check`)."""
 

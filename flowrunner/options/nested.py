@@ -1,7 +1,7 @@
 """Turns lists of steps inside a step into checked steps."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, Label
@@ -10,12 +10,13 @@ from flowrunner.options.computed import ExpressionKind
 from flowrunner.options.kind import Kind, Place
 from flowrunner.options.texts import Text
 from flowrunner.read.nodes import List, Map, Node, Scalar
+from flowrunner.records import dataclass
 from flowrunner.text import Span
 
 STEPS = {"$ref": "#/definitions/steps"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Steps(Kind[tuple[Any, ...]]):
     """A list of steps."""
 
@@ -28,7 +29,7 @@ class Steps(Kind[tuple[Any, ...]]):
         return place.context.read_steps(node, place)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StepLists(Kind[tuple[tuple[Any, ...], ...]]):
     """A list of lists of steps: the branches of a `fork`."""
 
@@ -60,7 +61,7 @@ class Case:
             yield self.when
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cases(Kind[tuple[Case, ...]]):
     """The branches of a `switch`: `- when: expression` with `steps:`, last `- else: [steps]`."""
 
@@ -143,7 +144,7 @@ class Called:
     constants: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FlowName(Kind[Called]):
     """The name of another flow."""
 
@@ -157,7 +158,7 @@ class FlowName(Kind[Called]):
         return called
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OnError(Kind[Handling]):
     """The value of `on_error`."""
 

@@ -1,7 +1,6 @@
 """Turns numbers, switches and quantities with units into checked values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -20,9 +19,10 @@ from flowrunner.quantities import (
     parse_size,
 )
 from flowrunner.read.nodes import Node
+from flowrunner.records import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bool(Kind[bool]):
     """`true` or `false`."""
 
@@ -42,7 +42,7 @@ class Bool(Kind[bool]):
         raise place.refuse(node, self.phrase, help=help)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Number(Kind[float]):
     """A number between two bounds (both may be met)."""
 
@@ -67,7 +67,7 @@ class Number(Kind[float]):
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Integer(Kind[int]):
     """A whole number between two bounds (both may be met)."""
 
@@ -87,7 +87,7 @@ class Integer(Kind[int]):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FixedQoS(Integer):
     """Quality of service (MQTT 5.0 section 4.3) where no message is there yet to compute it from."""
 
@@ -137,7 +137,7 @@ def check_number(value: Any) -> float:
 FLAG = Dynamic(Bool(), check_flag)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Quantity(Kind[Any]):
     """A text with a number and a unit."""
 
@@ -187,7 +187,7 @@ def Frequency() -> Kind[tuple[int, float]]:  # noqa: N802
     return _Quantity(_parse_frequency, "a duration such as `5s` or a rate such as `10/s`", pattern, ("5s", "10/s"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CountOrDuration(Kind[int | float]):
     """A whole number (int), or a duration in seconds (float)."""
 

@@ -1,6 +1,5 @@
 """Turns a map into the properties of an MQTT 5 message."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, name_list
@@ -10,6 +9,7 @@ from flowrunner.fields import name_kind
 from flowrunner.options.computed import ValueKind
 from flowrunner.options.kind import Kind, Place, did_you_mean
 from flowrunner.read.nodes import Map, Node, plain
+from flowrunner.records import dataclass
 from flowrunner.topics import BadTopic, check_topic
 from flowrunner.values import Constant, Fields, Items, Value
 
@@ -17,7 +17,7 @@ MAX_BYTES = 65_535
 NAMES = ("user", "content_type", "response_topic", "correlation_data", "message_expiry")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MessageProperties(Kind[Value]):
     """Properties of a PUBLISH packet (MQTT 5.0 section 3.3.2.3). In `tests:` they are fixed: nothing is inserted."""
 

@@ -2,7 +2,6 @@
 
 import codecs
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
@@ -10,12 +9,13 @@ from flowrunner.expressions import RESERVED
 from flowrunner.expressions.texts import BadPattern, Pattern, compile_pattern
 from flowrunner.options.kind import TEXT_TYPES, Kind, Place, did_you_mean
 from flowrunner.read.nodes import List, Node
+from flowrunner.records import dataclass
 from flowrunner.report import Refused
 from flowrunner.text import Passage
 from flowrunner.topics import BadTopic, Filter, parse_filter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Text(Kind[str]):
     """A text in which nothing is inserted."""
 
@@ -28,7 +28,7 @@ class Text(Kind[str]):
         return place.scalar(node, self.phrase).text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Choice(Kind[str]):
     """One of a few words."""
 
@@ -53,7 +53,7 @@ class Choice(Kind[str]):
         raise place.refuse(node, self.phrase, help=did_you_mean(scalar.text, self.words), label=label)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ConnectionName(Kind[str]):
     """The name of a connection in `flowrunner.yaml`; `default` is always there."""
 
@@ -72,7 +72,7 @@ class ConnectionName(Kind[str]):
         raise place.report.refuse(Diagnostic("unknown-connection", message, node.span, helps=(help,)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TextFormat(Kind[str]):
     """One of a few formats, or the name of a text encoding that Python knows."""
 
@@ -105,7 +105,7 @@ class TextFormat(Kind[str]):
 _NOT_FOR_PAYLOADS = {"idna", "punycode", "undefined", "raw-unicode-escape", "unicode-escape", "mbcs", "oem"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldPath(Kind[tuple[str, ...]]):
     """The name of a field; dots reach inside (`room.temperature`)."""
 
@@ -130,7 +130,7 @@ def field_path(node: Node, text: str, place: Place) -> tuple[str, ...]:
     return parts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldPaths(Kind[tuple[tuple[str, ...], ...]]):
     """A list of field names."""
 
@@ -145,7 +145,7 @@ class FieldPaths(Kind[tuple[tuple[str, ...], ...]]):
         return tuple(FieldPath().read(item, place) for item in node.items)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PatternKind(Kind[Pattern]):
     """A regular expression that must match the whole text; it runs in linear time."""
 
@@ -164,7 +164,7 @@ class PatternKind(Kind[Pattern]):
             raise place.report.refuse(Diagnostic("bad-pattern", bad.message, span)) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TopicFilter(Kind[Filter]):
     """A topic filter (MQTT 5.0 section 4.7); `+name` and `#name` give levels a name."""
 

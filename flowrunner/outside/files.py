@@ -4,13 +4,13 @@ import errno
 import os
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Literal
 
 from flowrunner.errors import StepError
+from flowrunner.records import dataclass
 
 Period = Literal["hourly", "daily"]
 

@@ -1,7 +1,7 @@
 """Turns the name of a flow that another one calls into the steps that are taken from it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +9,7 @@ from flowrunner.diagnostics import Diagnostic, has_errors, name_list, suggest
 from flowrunner.options.nested import Called
 from flowrunner.read.document import read_bytes, read_document
 from flowrunner.read.nodes import Map, Scalar
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.text import Source
 

@@ -1,7 +1,7 @@
 """Turns the `tests:` of a flow into cases that can be run: what is given, and exactly what must come out."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
@@ -11,6 +11,7 @@ from flowrunner.options.maps import missing_key, nothing_more, read_options
 from flowrunner.read.literal import BASE64, HEX, Literal, LiteralMap, payload_of
 from flowrunner.read.mocks import Mock, Mocks, check_mocks
 from flowrunner.read.nodes import List, Map, Node, Scalar
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.step import BrokenStep, Step, walk
 from flowrunner.text import Span
@@ -70,14 +71,14 @@ class Case:
         return self.name or f"test in line {self.span.line}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _TestTopic(Text):
     """A topic without wildcards."""
 
     phrase: str = "a topic"
 
     def read(self, node: Node, place: Place) -> str:
-        text = super().read(node, place)
+        text = Text.read(self, node, place)
         try:
             check_topic(text)
         except BadTopic as bad:
@@ -102,7 +103,7 @@ class _MessageKeys:
     after: float | None = option(Duration(), "let this time pass", default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Messages(Kind[tuple[Any, ...]]):
     """One message or a list of messages; in `given` also `{after: 5s}`."""
 
@@ -153,7 +154,7 @@ class _CaseKeys:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TestCases(Kind[tuple[Case, ...]]):
     """The list below `tests:`."""
 

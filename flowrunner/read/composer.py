@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isinf
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ from flowrunner.read.nodes import Entry, List, Map, Node, Scalar, Style
 from flowrunner.read.scalars import resolve
 from flowrunner.read.yaml_mistakes import nodes as mistakes
 from flowrunner.read.yaml_parser import events
+from flowrunner.records import dataclass
 from flowrunner.text import Source, Span
 
 MAX_DEPTH = 64

@@ -1,13 +1,14 @@
 """Says what a library of flow files holds at some time: what shall run, what is wrong, and what is to be watched."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.flow import Flow
 from flowrunner.read.settings import Settings
+from flowrunner.records import dataclass
 
 Program = TypeVar("Program")
 

@@ -1,18 +1,18 @@
 """Turns the key `cron` of a flow into a schedule: five fields, or a map with a time zone."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.options import Kind, Place, option
 from flowrunner.options.maps import nothing_more, read_options
 from flowrunner.read.nodes import Map, Node
+from flowrunner.records import dataclass
 from flowrunner.schedules import BadSchedule, BadTimeZone, read_schedule, time_zone
 from flowrunner.sources import Cron
 from flowrunner.text import Passage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _TimeZone(Kind[str]):
     """The name of a time zone."""
 
@@ -31,7 +31,7 @@ class _TimeZone(Kind[str]):
         return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _CronText(Kind[tuple[str, Passage]]):
     """The five fields, and where they stand."""
 
@@ -53,7 +53,7 @@ class CronKeys:
     timezone: str = option(_TimeZone(), "the time zone; without it that of the machine", default="")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CronTicks(Kind[Cron]):
     """Five fields of cron, or a map with `schedule` and `timezone`."""
 

@@ -1,7 +1,7 @@
 """Turns the nodes of a flow file into checked flows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from flowrunner.read.permission import Beginnings, find_forbidden
 from flowrunner.read.settings import Settings
 from flowrunner.read.step_list import FlowContext
 from flowrunner.read.words import FLOW_WORDS
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.sources import AtStart, Cron, Every, Subscribe
 from flowrunner.sources import Source as Trigger

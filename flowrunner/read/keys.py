@@ -1,6 +1,5 @@
 """Turns the keys of a flow into sources, constants and steps: what stands at the top of a flow file."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic
@@ -28,6 +27,7 @@ from flowrunner.read.cases import Case, TestCases
 from flowrunner.read.cron import CronTicks
 from flowrunner.read.nodes import List, Map, Node, Scalar, plain
 from flowrunner.read.permission import Beginnings, TopicBeginnings
+from flowrunner.records import dataclass
 from flowrunner.report import Refused
 from flowrunner.sources import AtStart, Cron, Every, Retained, Subscribe
 from flowrunner.topics import BadTopic, Filter, parse_filter, suspicions
@@ -49,7 +49,7 @@ class SubscribeKeys:
     connection: str = option(ConnectionName(), "a connection of `flowrunner.yaml`", default="default")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Subscriptions(Kind[tuple[Subscribe, ...]]):
     """A topic filter, a map, or a list of either."""
 
@@ -130,7 +130,7 @@ class EveryKeys:
     immediately: bool = option(Bool(), "the first tick at once, not after one interval", default=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ticks(Kind[Every]):
     """A duration, or a map with `interval`."""
 
@@ -150,7 +150,7 @@ class Ticks(Kind[Every]):
         return Every(**keys, span=node.span)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Start(Kind["AtStart | None"]):
     """`true`, or the payload of the message at the start."""
 
@@ -166,7 +166,7 @@ class Start(Kind["AtStart | None"]):
         return None if payload is False else AtStart(payload, node.span)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Constants(Kind[dict[str, Any]]):
     """A map of names and constant values."""
 
@@ -202,7 +202,7 @@ class QueueKeys:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Queues(Kind[Queue]):
     """A map with `size` and `policy`."""
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Generic
 
@@ -18,6 +18,7 @@ from flowrunner.read.index import NameIndex
 from flowrunner.read.load import SETTINGS_FILE, find_names, same_name, shown_name, unreadable
 from flowrunner.read.settings import Settings
 from flowrunner.read.settings_file import SettingsFile, is_concerned
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 
 _NEVER_READ = b"never read"

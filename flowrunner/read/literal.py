@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, Label
@@ -10,12 +9,13 @@ from flowrunner.errors import StepError
 from flowrunner.jsons import to_payload
 from flowrunner.options import Kind, Place
 from flowrunner.read.nodes import Map, Node, plain
+from flowrunner.records import dataclass
 
 #: The keys under which a payload may stand.
 PAYLOADS = ("payload", "payload_hex", "payload_base64")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Literal(Kind[Any]):
     """Any value, as it stands: nothing is inserted in tests."""
 
@@ -28,7 +28,7 @@ class Literal(Kind[Any]):
         return plain(node)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bytes(Kind[bytes]):
     """Bytes in hexadecimal digits (blanks are free) or in base64."""
 
@@ -46,7 +46,7 @@ class Bytes(Kind[bytes]):
             raise place.refuse(node, self.phrase) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LiteralMap(Kind[dict[str, Any]]):
     """A map of names and plain values."""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from flowrunner.diagnostics import Diagnostic, Label
@@ -12,6 +12,7 @@ from flowrunner.read.document import read_bytes
 from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
 from flowrunner.read.settings import Settings, read_settings
 from flowrunner.read.test_files import Tested, TestFiles, is_test_file
+from flowrunner.records import dataclass
 from flowrunner.step import Step
 from flowrunner.text import Source, Span
 

@@ -3,11 +3,11 @@
 import ast
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowrunner.diagnostics import Diagnostic, Label
 from flowrunner.expressions import Template
+from flowrunner.records import dataclass
 from flowrunner.sources import Source, Subscribe
 from flowrunner.step import Step, trees_of, walk
 from flowrunner.topics import BadTopic, Filter, overlaps, parse_filter

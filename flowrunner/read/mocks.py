@@ -1,7 +1,6 @@
 """Turns `mocks:` of a test into what steps come to instead of their work in the world outside."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
@@ -9,6 +8,7 @@ from flowrunner.options import Duration, Integer, Kind, Place, Text, option
 from flowrunner.options.maps import nothing_more, read_options
 from flowrunner.read.literal import BASE64, HEX, PAYLOADS, Literal, LiteralMap, payload_of
 from flowrunner.read.nodes import List, Map, Node, Scalar, plain
+from flowrunner.records import dataclass
 from flowrunner.report import Report
 from flowrunner.step import Step, walk
 from flowrunner.text import Span
@@ -41,7 +41,7 @@ class Mock:
     span: Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Payloads(Kind[tuple[Any, ...]]):
     """A list of payloads: a message for each."""
 
@@ -72,7 +72,7 @@ class _AnswerKeys:
     after: float = option(Duration(), "the answer takes so long, on the virtual clock", default=0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mocks(Kind[tuple[Mock, ...]]):
     """A map from steps to what they answer."""
 

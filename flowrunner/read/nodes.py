@@ -1,11 +1,11 @@
 """Turns pieces of a YAML document into values that know where they stand."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from flowrunner.read.passages import passage_of
 from flowrunner.read.scalars import Value
+from flowrunner.records import dataclass
 from flowrunner.text import Passage, Span
 
 Style = Literal["plain", "single", "double", "literal", "folded"]

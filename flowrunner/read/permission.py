@@ -1,13 +1,13 @@
 """Turns beginnings of topics into what a flow may publish to."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, name_list
 from flowrunner.expressions import Template
 from flowrunner.options import Kind, Place
 from flowrunner.read.nodes import List, Node, Scalar
+from flowrunner.records import dataclass
 from flowrunner.step import Step, walk
 from flowrunner.topics import BadTopic, check_topic
 
@@ -15,7 +15,7 @@ Beginnings = tuple[str, ...]
 """A topic is allowed if it is one of these, or lies below one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TopicBeginnings(Kind["Beginnings | None"]):
     """A beginning of topics, or a list of them."""
 

@@ -1,7 +1,7 @@
 """Turns `flowrunner.yaml`, the environment and `--broker` into the settings that all flows share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from flowrunner.read.secrets import without_secrets
 from flowrunner.read.settings_kinds import Address, Certificate, Choice, Duration, Kind, Place, Text, bad_address
 from flowrunner.read.settings_lists import Flag, Payload, Prefixes, Protocols, TopicText, Whole
 from flowrunner.read.settings_maps import MapOf, Record, Setting, Value, VariableNames, given_twice
+from flowrunner.records import dataclass
 from flowrunner.report import Report
 from flowrunner.text import Source, Span
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from flowrunner.quantities import DURATION_PATTERN, BadQuantity, parse_duration
 from flowrunner.read.nodes import Map, Node, Scalar
 from flowrunner.read.settings_text import BadHole, Filled, fill
 from flowrunner.read.yaml_mistakes import explain_map_for_text, explain_null
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.text import Span
 

@@ -1,6 +1,5 @@
 """Turns numbers, switches, lists and payloads of `flowrunner.yaml` into checked values, or into diagnostics."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.errors import StepError
@@ -8,6 +7,7 @@ from flowrunner.jsons import to_payload
 from flowrunner.read.nodes import List, Node, Scalar
 from flowrunner.read.settings_kinds import WITH_HOLE, Kind, Place
 from flowrunner.read.settings_maps import Value
+from flowrunner.records import dataclass
 from flowrunner.topics import BadTopic, check_topic
 
 _MOST_ALPN = 255

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, Label, name_list, suggest
 from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.settings_kinds import Kind, Place, is_empty
+from flowrunner.records import dataclass
 from flowrunner.report import Refused
 from flowrunner.text import Span
 

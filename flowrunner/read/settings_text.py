@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from flowrunner.diagnostics import Diagnostic, suggest
 from flowrunner.read.yaml_mistakes.advice import advice
+from flowrunner.records import dataclass
 from flowrunner.text import Passage
 
 LARGEST_FILE = 65_536

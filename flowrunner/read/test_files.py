@@ -1,7 +1,6 @@
 """Turns `*.test.yaml` files into cases for the flows that they name."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from flowrunner.read.cases import Case, TestCases, check_cases
 from flowrunner.read.document import read_document
 from flowrunner.read.flow import Flow, FlowFile
 from flowrunner.read.nodes import Map, Node, Scalar
+from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.text import Source, Span
 
@@ -27,7 +27,7 @@ class Target:
     span: Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TargetKind(Kind[Target]):
     """The name of a flow, or its file beside the file of tests, with `#name` where that holds several flows."""
 

@@ -1,8 +1,8 @@
 """Turns what flows want of one connection into the subscriptions to ask its broker for."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from flowrunner.records import dataclass
 from flowrunner.run import refusals
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow

@@ -88,6 +88,7 @@ class Connection:
         self._surrender = SURRENDER
         self._reason = ""
         self._lost_at: float | None = None
+        self._has_failed = asyncio.Event()
         self._client: Client | None = None
         self._network: Network | None = None
         self._is_closing = False
@@ -98,6 +99,15 @@ class Connection:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._keep(), name=f"connection {self.settings.name}")
         self._task.add_done_callback(_confess)
+
+    async def tried(self) -> None:
+        """Wait until the broker has answered what is wanted of it, or the first try has failed."""
+        either = [asyncio.ensure_future(event.wait()) for event in (self.subscriptions.complete, self._has_failed)]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in either:
+                waiting.cancel()
 
     async def close(self) -> None:
         """Wait a little for what is to be published at QoS 1 and 2, and take leave of the broker."""
@@ -234,6 +244,7 @@ class Connection:
 
     def _end(self, ending: Ending, lifetime: float) -> float:
         """Clear up after a network connection; returns the seconds to wait before the next."""
+        self._has_failed.set()
         is_early = lifetime < EARLY
         self._network = self.terms = None
         self._lost_at = asyncio.get_running_loop().time()
@@ -260,6 +271,7 @@ class Connection:
         return wait
 
     def _tell_away(self, reason: str) -> None:
+        self._has_failed.set()
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
         if reason != self._reason:

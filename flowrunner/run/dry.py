@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from flowrunner.errors import StepError
 from flowrunner.jsons import to_payload
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.run.dry_host import DryHost, Effect, Effects
 from flowrunner.run.recent import Arrived
 from flowrunner.sources import AtStart, Cron, Every, Subscribe

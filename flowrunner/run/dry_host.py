@@ -1,7 +1,7 @@
 """Gives a flow that is tried on the side what it asks of its host: what it does is noted, and done to nothing."""
 
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from flowrunner.clock import Timer, VirtualClock
@@ -11,6 +11,7 @@ from flowrunner.errors import StepError
 from flowrunner.lines import Line, Waits, Worker
 from flowrunner.memory import Held
 from flowrunner.message import NO_PROPERTIES, Message, Properties
+from flowrunner.records import dataclass
 from flowrunner.stores import Store, Stores
 from flowrunner.waiting import PASS
 

@@ -1,12 +1,12 @@
 """Shows the first of many equal errors in full, and counts the rest."""
 
 import logging
-from dataclasses import dataclass
 from types import TracebackType
 
 from flowrunner.clock import Clock, Timer
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.message import Message
+from flowrunner.records import dataclass
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.report import Report
 

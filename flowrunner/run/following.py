@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowrunner.compile import Program
 from flowrunner.jsons import dumps
 from flowrunner.read.library import Library
+from flowrunner.records import dataclass
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 
 if TYPE_CHECKING:
     from flowrunner.run.recent import Recent
+    from flowrunner.run.reload import Reloader
+    from flowrunner.run.watch import Changes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +36,26 @@ class Edits:
 
 
 class Following:
-    """Follows edits from now on, until `aclose`; `look` takes them up at once."""
+    """Follows edits until `aclose`; `look` takes them up at once.
+
+    It begins when the brokers were asked for what the flows want: the first message need not wait for what edits take.
+    Edits that are made meanwhile are found then.
+    """
 
     def __init__(self, edits: Edits, runner: Runner, report: Report) -> None:
-        # by now the flows run: the first message need not wait for what edits take
-        from flowrunner.run.disk import SystemDisk
         from flowrunner.run.recent import Recent
-        from flowrunner.run.reload import Reloader
-        from flowrunner.run.watch import Changes
 
+        self._edits = edits
+        self._report = report
         self._runner = runner
         self._recent = Recent(runner.clock) if edits.has_previews else None
         if self._recent is not None:
             self._recent.watch(runner.flows.values())
-        self._reloader = Reloader(
-            edits.library,
-            runner,
-            report,
-            paths=edits.paths,
-            folder=edits.folder,
-            recent=self._recent,
-            publish=lambda found: runner.tell("reload", dumps(found)),
-            reconnect=runner.reconnect,
-        )
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._changes = Changes(lambda: edits.library.contents.places, SystemDisk())
-        self._noting = self._begin(self._reloader.note())
-        if edits.is_watched:
-            self._begin(self._reloader.follow(self._changes))
+        self._reloader: Reloader | None = None
+        self._changes: Changes | None = None
+        self._beginning = self._begin(self._follow())
+        self._noting = self._begin(self._note())
 
     @property
     def recent(self) -> "Recent | None":
@@ -77,23 +73,56 @@ class Following:
 
     async def reload(self) -> None:
         """Take up what changed, and wait until it runs."""
-        await self._reloader.reload()
+        await (await self._begun()).reload()
 
     def look(self) -> None:
         """Take up what changed in the files now."""
-        self._begin(self._reloader.look())
+        self._begin(self._look())
 
     async def aclose(self) -> None:
         """Follow no longer, and note that nothing runs any more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._changes.aclose()
+        if self._changes is not None:
+            await self._changes.aclose()
         if self._recent is not None:
             self._recent.stop()
-        self._reloader.note_end()
+        if self._reloader is not None:
+            self._reloader.note_end()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    async def _follow(self) -> "Reloader":
+        await self._runner.tried()
+        from flowrunner.run.disk import SystemDisk
+        from flowrunner.run.reload import Reloader
+        from flowrunner.run.watch import Changes
+
+        library, runner = self._edits.library, self._runner
+        self._reloader = Reloader(
+            library,
+            runner,
+            self._report,
+            paths=self._edits.paths,
+            folder=self._edits.folder,
+            recent=self._recent,
+            publish=lambda found: runner.tell("reload", dumps(found)),
+            reconnect=runner.reconnect,
+        )
+        self._changes = Changes(lambda: library.contents.places, SystemDisk())
+        if self._edits.is_watched:
+            self._begin(self._reloader.follow(self._changes))
+        return self._reloader
+
+    async def _begun(self) -> "Reloader":
+        return await asyncio.shield(self._beginning)
+
+    async def _note(self) -> None:
+        await (await self._begun()).note()
+
+    async def _look(self) -> None:
+        await (await self._begun()).look()
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,12 +1,12 @@
 """Says what stands between a connection and the flows: where deliveries come from, and where publishes go to."""
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from typing import Protocol
 
 from paho.mqtt.client import Client
 
 from flowrunner.message import NO_PROPERTIES, Properties
+from flowrunner.records import dataclass
 
 Watch = Callable[[str, bytes, int, bool], None]
 """Is shown every publish while somebody looks: topic, payload, QoS, retain."""
@@ -117,6 +117,10 @@ class Link(Protocol):
     @property
     def can_resume(self) -> bool:
         """Whether the next network connection may go on with the client of the last one, where a session is kept."""
+
+    @property
+    def holds_for_publishes(self) -> bool:
+        """Whether a delivery waits by itself for what is published on the same link while it is being handled."""
 
     def prepare(self, client: Client) -> None:
         """Take a client that is about to connect; a new one knows nothing of what was in flight."""

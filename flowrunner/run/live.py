@@ -79,7 +79,7 @@ class LiveFlow:
     It counts messages: `received`, `dropped` by a failing step, `handled` by `on_error`, `stopped` by reason. Its
     `states` are what its steps keep, by name and with their shapes; it inherits those of the flow `before` it, and its
     counts when it takes over. `since` (seconds since 1970) is when it was made. While somebody looks into it, it is
-    `tapped`.
+    `tapped`. It `takes_promises` if it has to say which message it publishes for, see `Promises`.
     """
 
     __slots__ = (
@@ -96,6 +96,7 @@ class LiveFlow:
         "since",
         "states",
         "stopped",
+        "takes_promises",
         "tapped",
         "turns",
         "waits",
@@ -121,6 +122,7 @@ class LiveFlow:
         self.states: dict[str, tuple[Hashable, object]] = {}
         self.turns: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self.waits: list[Waits] = []
+        self.takes_promises = False
         self.received = 0
         self.dropped = 0
         self.handled = 0

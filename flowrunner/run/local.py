@@ -27,9 +27,8 @@ MOST_IN_LINE = 1_000_000
 MOST_VIEWERS = 16
 TICK = 0.1
 
-#: Bytes that a viewer may be behind before messages are left out for it, and messages told before others get a turn.
+#: Bytes that a viewer may be behind before messages are left out for it.
 MOST_BEHIND = 262_144
-AT_ONCE = 5
 
 #: Versions of a flow that one viewer sees at a time: messages may still be in the one that was replaced.
 _MOST_VERSIONS = 3
@@ -196,10 +195,11 @@ class Show:
         """Tell what there is, unless the viewer is behind."""
         self._follow()
         for viewing in self._viewings:
-            for number, told in enumerate(viewing.take()):
-                self._tell(told)
-                if number % AT_ONCE == AT_ONCE - 1:
+            for told in viewing.take():
+                if told is None:
                     await asyncio.sleep(0)
+                else:
+                    self._tell(told)
         self._missed += sum(viewing.take_missed() for viewing in self._viewings)
         if not self._is_behind:
             self._viewings[-1].refill()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from flowrunner.clock import Clock, Timer
@@ -10,6 +10,7 @@ from flowrunner.diagnostics import name_list
 from flowrunner.expressions import Template
 from flowrunner.read.delivery import all_steps_of
 from flowrunner.read.loops import may_reach
+from flowrunner.records import dataclass
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.report import Report
 from flowrunner.sources import Subscribe

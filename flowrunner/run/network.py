@@ -5,7 +5,6 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -16,6 +15,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from flowrunner.connections import ConnectionSettings
 from flowrunner.errors import ConnectionFailed
+from flowrunner.records import dataclass
 from flowrunner.run import refusals
 from flowrunner.run.client import PATIENCE, Client
 from flowrunner.run.link import Link, Terms

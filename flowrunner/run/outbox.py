@@ -2,9 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 
 from flowrunner.message import Properties
+from flowrunner.records import dataclass
 
 MOST_MESSAGES = 10_000
 MOST_BYTES = 64 * 1024 * 1024
@@ -114,7 +114,9 @@ class Outbox:
             outgoing.done = self.promised.pop(identifier, None)
             self._bytes += outgoing.size
         self.light.clear()
-        self.in_flight = {number: self.in_flight[number] for number in sorted(self.in_flight, key=place)}
+        ordered = {number: self.in_flight[number] for number in sorted(self.in_flight, key=place)}
+        self.in_flight.clear()
+        self.in_flight |= ordered
 
     def count_loss(self, unsent: Container[int] = ()) -> Outgoing | None:
         """Learn that the broker broke a fresh connection; returns a publish that is given up as the reason.

@@ -5,7 +5,7 @@ from struct import Struct
 
 from flowrunner.errors import StepError
 from flowrunner.message import NO_PROPERTIES, Properties
-from flowrunner.run.link import Terms, Trouble, Watch
+from flowrunner.run.link import Hold, Terms, Trouble, Watch
 from flowrunner.run.outbox import Outbox, Outgoing, Pieces
 from flowrunner.run.packets import (
     PUBLISH,
@@ -16,7 +16,7 @@ from flowrunner.run.packets import (
     require_topic,
 )
 from flowrunner.run.property_codec import pack_properties
-from flowrunner.run.window import Window
+from flowrunner.run.window import FIRST, MASK, Window
 
 #: Topics that are remembered in the form in which they are sent.
 MOST_TOPICS = 10_000
@@ -33,7 +33,8 @@ class Outlet:
     A publish is four pieces of bytes in `pieces`, so that it costs a call, a look into a table and a tuple, no more.
     That way is open to topics that are known, with fixed headers from a table; everything else goes the long way, also
     while somebody watches or the network does not keep up: then no topic is known. `wake` is called when there is
-    something to send, once before each `collect`.
+    something to send, once before each `collect`. `hold` holds back the acknowledgement of the delivery that is being
+    handled, if that has one, for a publish that does not go out in `light`.
     """
 
     def __init__(self, outbox: Outbox, trouble: Trouble) -> None:
@@ -43,7 +44,10 @@ class Outlet:
         self.pieces: list[bytes] = []
         self.answers: list[bytes] = []
         self.window = Window(outbox, trouble, self._put, self.answer)
+        self.hold: Callable[[], Hold | None] = _nothing
         self._extend = self.pieces.extend
+        self._light = outbox.light
+        self._in_flight = outbox.in_flight
         self._topics: dict[str, bytes] = {}
         self._headers_0 = self._headers_1 = _NO_TABLE
         self._gap = b""
@@ -112,11 +116,14 @@ class Outlet:
                     self._wake()
                 return
             elif qos == 1:
-                window = self.window
-                if not window.waiting and len(window.light) < window.room:
+                window, light = self.window, self._light
+                if len(light) < window.room:
                     header = self._headers_1[len(name) + len(payload)]
-                    number = window.next_number()
-                    window.light[number] = pieces = (header, name, self._between(number), payload)
+                    window.count = count = window.count + 1
+                    number = count & MASK | FIRST
+                    if number in light or number in self._in_flight:
+                        number = window.next_number()
+                    light[number] = pieces = (header, name, self._between(number), payload)
                     self._extend(pieces)
                     if not self.is_due:
                         self._wake()
@@ -140,7 +147,7 @@ class Outlet:
             name = self._topics[topic]
             window = self.window
             is_usual = qos == 1 and not retain and not properties
-            if is_usual and not window.waiting and len(window.light) < window.room:
+            if is_usual and len(window.light) < window.room:
                 header = self._headers_1[len(name) + len(payload)]
                 number = window.next_number()
                 window.light[number] = pieces = (header, name, self._between(number), payload)
@@ -182,10 +189,7 @@ class Outlet:
         if self._terms is not None:
             check_size(outgoing, self._terms)
         if qos:
-            outbox = self.window.outbox
-            if not outbox.add(outgoing):
-                words = f"{len(outbox)} publishes wait for the broker already: there is no room for more"
-                raise StepError(words, code="queue-full")
+            self._queue(outgoing)
             self.window.pump()
         elif not self._send_now(outgoing):
             self.dropped += 1
@@ -195,6 +199,15 @@ class Outlet:
             self._watch(topic, payload, qos, retain)
         elif self._terms is not None and not self._is_jammed:
             self._learn(topic)
+
+    def _queue(self, outgoing: Outgoing) -> None:
+        """Queue a publish at QoS 1 or 2; the delivery that is being handled waits for it."""
+        outbox = self.window.outbox
+        if not outbox.add(outgoing):
+            words = f"{len(outbox)} publishes wait for the broker already: there is no room for more"
+            raise StepError(words, code="queue-full")
+        if outgoing.done is None and (holder := self.hold()) is not None:
+            outgoing.done = holder.release
 
     def _send_now(self, outgoing: Outgoing) -> bool:
         """Send a publish at QoS 0, which waits for nothing."""

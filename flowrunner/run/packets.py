@@ -1,6 +1,5 @@
 """Turns the packets of a message's life into values and back (MQTT 5.0 sections 3.3 to 3.7, MQTT 3.1.1 the same)."""
 
-from dataclasses import dataclass
 from functools import cache
 
 from paho.mqtt.packettypes import PacketTypes
@@ -9,6 +8,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from flowrunner.errors import StepError
 from flowrunner.message import NO_PROPERTIES, Properties
+from flowrunner.records import dataclass
 from flowrunner.run.link import Terms
 from flowrunner.run.outbox import Outgoing, Pieces
 from flowrunner.run.property_codec import Malformed, pack_length, pack_properties, read_length, read_properties

@@ -27,6 +27,8 @@ class PlainLink:
     retransmitted by paho where the session is kept.
     """
 
+    holds_for_publishes = False
+
     def __init__(self, deliver: Deliver, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
         self.watch: Watch | None = None
         self.wake: Callable[[], object] = lambda: None  # paho asks by itself

@@ -1,11 +1,11 @@
 """Turns the last messages of an edited flow into what they would have become before and after the edit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.compile import Program
 from flowrunner.frame import visible
+from flowrunner.records import dataclass
 from flowrunner.run.dry import Outcome, run_dry
 from flowrunner.run.dry_host import Effect, Effects
 from flowrunner.run.preview import preview

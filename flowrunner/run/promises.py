@@ -6,10 +6,11 @@ from typing import Any
 from flowrunner.code import Publish
 from flowrunner.lines import Promise
 from flowrunner.message import NO_PROPERTIES, Properties
-from flowrunner.read.delivery import finishes_later
+from flowrunner.read.delivery import all_steps_of, finishes_later
 from flowrunner.run.link import Link
 from flowrunner.run.live import Handler, LiveFlow
 from flowrunner.sources import Subscribe
+from flowrunner.waiting import WaitingStep
 
 FindLink = Callable[[str], Link]
 """The link of a connection, by its name."""
@@ -49,8 +50,11 @@ class Promises:
             promise.release()
 
     def watch_over(self, flow: LiveFlow, find: FindLink) -> None:
-        """Have a flow acknowledge late, if it subscribes at QoS 1 or 2 and does not finish with a message at once."""
-        if is_late(flow):
+        """Have a flow acknowledge late, if it subscribes at QoS 1 or 2 and does not finish with a message at once.
+
+        To be called when it is bound.
+        """
+        if is_late(flow) and (flow.waits or flow.takes_promises):
             sources = flow.program.flow.sources
             names = [source.connection if isinstance(source, Subscribe) else "" for source in sources]
             flow.plain = flow.handler = self._watched(flow.plain, names, find)
@@ -77,11 +81,12 @@ class Promises:
         watched.__wrapped__ = bare  # type: ignore[attr-defined]  # see `inspect.unwrap`
         return watched
 
-    def publisher(self, link: Link, flow: LiveFlow) -> Publish:
-        """The function that publishes on a link, and has the message that is being handled wait for that."""
+    def publisher(self, link: Link, flow: LiveFlow, name: str) -> Publish:
+        """The function that publishes on the connection of this name, and has the message being handled wait for it."""
         plain = link.publish
-        if not is_late(flow):
+        if not is_late(flow) or (link.holds_for_publishes and is_direct(flow, name)):
             return plain
+        flow.takes_promises = True
 
         def publish(
             topic: str,
@@ -109,3 +114,14 @@ def is_late(flow: LiveFlow) -> bool:
     sources = flow.program.flow.sources
     is_reliable = any(isinstance(source, Subscribe) and source.qos for source in sources)
     return is_reliable and finishes_later(flow.program.flow)
+
+
+def is_direct(flow: LiveFlow, connection: str) -> bool:
+    """Whether a flow hears nothing but this connection, and does all there is to do with a message at once.
+
+    Then what it publishes there is a matter of the link, which knows what it is handing on (see `Inbound.row`).
+    """
+    steps = list(all_steps_of(flow.program.flow))
+    sources = flow.program.flow.sources
+    is_near = all(isinstance(source, Subscribe) and source.connection == connection for source in sources)
+    return is_near and bool(steps) and not any(isinstance(step, WaitingStep) or step.IS_CALL for step in steps)

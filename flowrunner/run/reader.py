@@ -17,9 +17,11 @@ from flowrunner.run.packets import (
     read_answer,
     read_publish,
 )
+from flowrunner.run.parking import Delivery, Parking
 from flowrunner.run.property_codec import Malformed
 from flowrunner.run.router import Router
 from flowrunner.run.routing import MOST_CACHED, Route, Table
+from flowrunner.run.window import CROWDED
 
 #: Seconds after which others have their turn in the loop, and bytes between looks at the clock.
 SLICE = 0.008
@@ -29,7 +31,6 @@ Known = tuple[str, LiveFlow, int, tuple[Route, ...]]
 """A topic: its text, the flow that wants it and through which source, and what other flows do."""
 
 _PUBLISH_1 = PUBLISH | 0x02
-_PUBACK = bytes((PUBACK, 2))
 
 #: PUBACK without a reason that are looked at together, and what they look like, byte for byte.
 ROW = 32
@@ -38,6 +39,7 @@ _row_numbers = struct.Struct(">" + "xxH" * ROW).unpack_from
 
 _KIND, _DUP = 0xF0, 0x08
 _begin = struct.Struct(">BBH").unpack_from  # of a packet: first byte, length, length of the topic or packet identifier
+_NOTHING_KNOWN: dict[bytes, Known] = {}
 _NOT_USUAL = (struct.error, LookupError)
 
 
@@ -73,6 +75,7 @@ class Reader:
         self._table: Table | None = None
         self._known: dict[bytes, Known] = {}
         self._nobody = _Nobody()
+        self.parking = Parking()
 
     def handle(self, buffer: bytes) -> int:
         """Handle the packets in a buffer; returns where the first begins that was not.
@@ -112,10 +115,12 @@ class Reader:
 
         Each of these lines is part of what a message costs: hence no calls, and twice the same for QoS 0 and 1.
         """
-        known, light, is_v5, size = self._current(), self._window.light, self.is_v5, len(buffer)
-        promised = self._window.promised
-        inbound, failed, run = self._inbound, self._router.failed, self._router.run
-        numbers: list[bytes] = []
+        known, is_v5, size = self._current(), self.is_v5, len(buffer)
+        window, inbound, failed, run = self._window, self._inbound, self._router.failed, self._router.run
+        light, promised, waiting = window.light, window.promised, window.waiting
+        known_1 = _NOTHING_KNOWN if self.parking or window.is_crowded else known
+        row, is_open = None, False
+        count = window.count
         mark = min(place + STRIDE, size)
         behind = 0  # where the last PUBACK ends; -1 when there was a row of them
         try:
@@ -136,8 +141,12 @@ class Reader:
                     if monotonic() > deadline:
                         self.is_late = True
                         return place
+                    if len(light) + len(waiting) >= CROWDED:
+                        known_1 = _NOTHING_KNOWN
                     mark = min(end + STRIDE, size)
                 if first == PUBLISH:
+                    if is_open:
+                        inbound.is_open = is_open = False
                     begin = start + 2 + short
                     if is_v5:
                         begin += buffer[begin] + 1
@@ -154,12 +163,18 @@ class Reader:
                             run(route, topic, buffer[begin:end], 0, False, NO_PROPERTIES)
                 elif first == _PUBLISH_1:
                     after = start + 2 + short
-                    begin = after + 2
+                    begin = number_end = after + 2
                     if is_v5:
                         begin += buffer[begin] + 1
-                    topic, flow, entry, others = known[buffer[start:after] + buffer[after + 2 : begin]]
+                        topic, flow, entry, others = known_1[buffer[start:after] + buffer[number_end:begin]]
+                    else:
+                        topic, flow, entry, others = known_1[buffer[start:after]]
                     if begin > end:
                         return place
+                    if not is_open:
+                        inbound.is_open = is_open = True
+                        if row is None and (row := inbound.row()) is not None:
+                            add_number, add_mark, last = row.numbers.append, row.marks.append, row.last
                     flow.received += 1
                     try:
                         flow.handler(topic, buffer[begin:end], 1, False, NO_PROPERTIES, entry)
@@ -168,18 +183,22 @@ class Reader:
                     if others:
                         for route in others:
                             run(route, topic, buffer[begin:end], 1, False, NO_PROPERTIES)
-                    if inbound.is_waiting:
-                        if numbers:
-                            self._acknowledge(numbers)
-                        inbound.finish(buffer[after] << 8 | buffer[after + 1], 1)
+                    if row is not None and inbound.held is None:
+                        if window.count != count:
+                            last = row.last = count = window.count
+                        add_number(buffer[after:number_end])
+                        add_mark(last)
                     else:
-                        numbers.append(buffer[after : after + 2])
+                        self._finish(buffer[after] << 8 | buffer[after + 1], 1, count)
+                        count, row = window.count, None
+                        inbound.is_open = is_open = False
                 elif first == PUBACK and length == 2:
                     del light[short]
                     if promised and (done := promised.pop(short, None)):
                         done()
                     if place == behind:
                         end, behind = self._take_rows(buffer, end), -1
+                        count = window.count  # what waited may have been sent
                     elif behind >= 0:
                         behind = end
                 else:
@@ -188,7 +207,7 @@ class Reader:
         except _NOT_USUAL:
             return place
         finally:
-            self._acknowledge(numbers)
+            inbound.is_open = False
 
     def _take_rows(self, buffer: bytes, place: int) -> int:
         """Handle many PUBACK without a reason, as they come where much is published; returns where they end."""
@@ -197,18 +216,28 @@ class Reader:
             if buffer[place:end:4] != _ROW_FIRST or buffer[place + 1 : end : 4] != _ROW_LENGTH or end > len(buffer):
                 return place
             take, promised, acknowledge = self._window.light.pop, self._window.promised, self._window.acknowledge
-            for number in _row_numbers(buffer, place):
+            numbers = _row_numbers(buffer, place)
+            place = end
+            if not promised:
+                try:
+                    list(map(take, numbers))
+                except KeyError:  # those before are known no more, of which nobody is told
+                    pass
+                else:
+                    continue
+            for number in numbers:
                 if take(number, None) is None:
                     acknowledge(PUBACK, number, 0)
                 elif promised and (done := promised.pop(number, None)):
                     done()
-            place = end
 
-    def _acknowledge(self, numbers: list[bytes]) -> None:
-        """Send a PUBACK for each of these packet identifiers."""
-        if numbers:
-            self._outlet.answer(_PUBACK + _PUBACK.join(numbers))
-            numbers.clear()
+    def _finish(self, number: int, qos: int, before: int) -> None:
+        """Learn that the handlers of a delivery have returned, which waits for publishes after the one `before`."""
+        if self._window.count != before:
+            receipt = self._inbound.hold()
+            self._window.have_wait(receipt, before, self._window.count)
+            receipt.let_go()
+        self._inbound.finish(number, qos)
 
     def _current(self) -> dict[bytes, Known]:
         """What is known of topics, as long as nobody has exchanged the table."""
@@ -222,7 +251,12 @@ class Reader:
         try:
             match first & _KIND:
                 case 0x30:
-                    self._take_publish(first, packet[start:])
+                    body = packet[start:]
+                    delivery = Delivery(first, read_publish(first, body, is_v5=self.is_v5), body)
+                    if first & 6 and (self.parking or self._window.is_crowded):
+                        self._park(delivery)
+                    else:
+                        self._deliver(delivery)
                 case 0x40 | 0x50 | 0x70 as kind:
                     self._window.acknowledge(kind, *read_answer(first, packet[start:], is_v5=self.is_v5))
                 case 0x60:
@@ -235,9 +269,23 @@ class Reader:
             return self._give_to_paho(packet)  # which ends the connection, with the right words
         return True
 
-    def _take_publish(self, first: int, body: bytes) -> None:
-        packet = read_publish(first, body, is_v5=self.is_v5)
-        number, qos = packet.number, packet.qos
+    def _park(self, delivery: Delivery) -> None:
+        """Keep a delivery back until there is room for what comes of it, and for those before it."""
+        self.parking.put(delivery)
+        while self.parking.is_over:
+            self._deliver(self.parking.take())
+
+    def unpark(self) -> None:
+        """Hand on what was kept back, as long as there is room, and time: see `is_late`."""
+        deadline = monotonic() + SLICE
+        while self.parking and not self._window.is_crowded and not self.is_late:
+            self._deliver(self.parking.take())
+            self.is_late = monotonic() > deadline
+
+    def _deliver(self, delivery: Delivery) -> None:
+        first, packet, body = delivery.first, delivery.packet, delivery.body
+        number, qos = packet.number, packet.qos if delivery.is_answered else 0
+        before = self._window.count
         if self.is_stopped or (qos and self._inbound.is_known(number, qos, is_repeated=bool(first & _DUP))):
             return
         try:
@@ -246,11 +294,15 @@ class Reader:
             self.unreadable += 1
         else:
             properties, identifiers = packet.properties, packet.identifiers
-            self._router.deliver(topic, body[packet.begin :], qos, packet.retain, properties, identifiers)
+            self._inbound.is_open = qos > 0
+            try:
+                self._router.deliver(topic, body[packet.begin :], qos, packet.retain, properties, identifiers)
+            finally:
+                self._inbound.is_open = False
             if first in (PUBLISH, _PUBLISH_1) and not properties:
                 self._learn(packet.key, topic, identifiers)
         if qos:
-            self._inbound.finish(number, qos)
+            self._finish(number, qos, before)
 
     def _learn(self, key: bytes, topic: str, identifiers: tuple[int, ...]) -> None:
         """Remember what the short way needs to know of a topic."""

@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from flowrunner.clock import Clock, Timer
 from flowrunner.message import Properties
+from flowrunner.records import dataclass
 from flowrunner.run.live import Handler, LiveFlow
 
 #: Messages that are remembered of a flow. As many are looked at in a second; those on top of them cost nothing.

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
 from flowrunner.compile.outline import Subscription
 from flowrunner.compile.plan import Difference
 from flowrunner.diagnostics import Diagnostic
+from flowrunner.records import dataclass
 
 #: Names that a line shows of one kind, and mistakes that an object holds.
 _MOST_NAMES = 4

@@ -4,11 +4,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from flowrunner.diagnostics import Diagnostic, as_json
 from flowrunner.frame import draw, visible, width_of
+from flowrunner.records import dataclass
 from flowrunner.run.preview import preview
 
 Format = Literal["text", "json"]

@@ -1,9 +1,9 @@
 """Turns topics and subscription identifiers into the flows that want a message."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from flowrunner.records import dataclass
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.newcomers import Newcomers
 from flowrunner.sources import Subscribe

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ from flowrunner.stores import Store
 
 if TYPE_CHECKING:
     from flowrunner.run.explaining import Explaining
+
+#: Seconds that brokers have to answer before what is not about messages begins.
+FIRST_TRY = 3.0
 
 #: Seconds for messages in work: at the end, and in a version of a flow that was replaced.
 LAST_WORK = 5.0
@@ -245,14 +249,22 @@ class Runner:
         for connection in list(self.connections.values()):
             await connection.subscriptions.complete.wait()
 
+    async def tried(self) -> None:
+        """Wait until every broker has answered, or cannot be reached; a few seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_TRY):
+                for connection in list(self.connections.values()):
+                    await connection.tried()
+
     def publisher(self, connection: str) -> Publish:
         """The function that publishes on a connection, which is opened if it is not yet."""
-        return self._connection(connection).link.publish
+        link = self._connection(connection).link
+        return showing(link) if self._is_read_only else link.publish
 
     def _publisher(self, name: str, flow: LiveFlow) -> Publish:
         """What publishes for one flow."""
         link = self._connection(name).link
-        publish = showing(link) if self._is_read_only else self._promises.publisher(link, flow)
+        publish = showing(link) if self._is_read_only else self._promises.publisher(link, flow, name)
         return limited(publish, getattr(flow.program.flow, "publish_only", ()))
 
     def _meant(self, connections: Mapping[str, ConnectionSettings]) -> Mapping[str, ConnectionSettings]:

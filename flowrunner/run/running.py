@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from flowrunner.compile.outline import Outline, read_outline
+from flowrunner.records import dataclass
 from flowrunner.run.identity import FOLDER, replace_file
 
 _FILE = "running.json"

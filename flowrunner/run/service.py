@@ -3,10 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.connections import ConnectionSettings
 from flowrunner.run.embedded import start_embedded
@@ -84,6 +84,7 @@ class Service:
             if self._edits is not None:
                 following = Following(self._edits, runner, self._report)
                 self._loop.add_signal_handler(signal.SIGHUP, following.look)
+                await self._unless_ended(runner.tried())
                 await beside.enter_async_context(self._desk(runner, following, self._edits))
                 if self._beside is not None:
                     await beside.enter_async_context(self._beside(runner, following))
@@ -104,6 +105,14 @@ class Service:
         """End `run`; from any thread."""
         if self._loop is not None and self._end is not None:
             self._loop.call_soon_threadsafe(self._end.set)
+
+    async def _unless_ended(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something, or for the end."""
+        assert self._end is not None
+        either = [asyncio.ensure_future(work), asyncio.ensure_future(self._end.wait())]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in either:
+            waiting.cancel()
 
     def _desk(self, runner: Runner, following: Following, edits: Edits) -> "AbstractAsyncContextManager[object]":
         """Answers `flowrunner status` and `flowrunner tap`."""

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from os.path import abspath, basename, dirname, isdir, islink, join
 
 from flowrunner.read.contents import Places
 from flowrunner.read.load import ENDINGS, is_hidden, walk_folders
+from flowrunner.records import dataclass
 
 _MOST_LINKS = 40  # on the way to one file, as in Linux
 

@@ -6,12 +6,15 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
 
 from flowrunner.clock import Clock
 from flowrunner.errors import FlowrunnerError
 from flowrunner.jsons import loads
-from flowrunner.run.state_writer import Found, Kept, Place, StateWriter, Tell, open_database
 from flowrunner.stores import Journal, Row, Store, Stores
+
+if TYPE_CHECKING:
+    from flowrunner.run.state_writer import Found, Kept, Place, StateWriter, Tell
 
 
 class StateFile:
@@ -21,7 +24,7 @@ class StateFile:
     that is broken is moved aside, which `tell` hears, as it does of transactions that fail later.
     """
 
-    def __init__(self, path: Path, tell: Tell) -> None:
+    def __init__(self, path: Path, tell: "Tell") -> None:
         self.path = path
         self._tell_in_loop = tell
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -41,7 +44,7 @@ class StateFile:
             self._start()
         return _Part(self, flow, name)
 
-    def put(self, place: Place, kept: Kept) -> None:
+    def put(self, place: "Place", kept: "Kept") -> None:
         """Keep a value, or forget it; in the loop only."""
         if not self._fresh:
             asyncio.get_running_loop().call_soon(self._hand_over)
@@ -106,6 +109,9 @@ class StateFile:
 
     def _work(self, opened: "Future[None]") -> None:
         try:
+            # SQLite is for flows that keep something
+            from flowrunner.run.state_writer import StateWriter, open_database
+
             writer = StateWriter(open_database(self.path, self.tell), self.tell)
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
             opened.set_exception(error)

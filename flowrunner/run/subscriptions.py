@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from random import randrange
 from typing import Protocol
 
+from flowrunner.records import dataclass
 from flowrunner.run import refusals
 from flowrunner.run.asks import Ask, objection, plan
 from flowrunner.run.link import Terms

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from flowrunner.clock import VirtualClock
@@ -14,6 +14,7 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.jsons import to_payload
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.run.trial_host import Kind, Note, Trial
 from flowrunner.sources import AtStart, Subscribe
 from flowrunner.step import Step

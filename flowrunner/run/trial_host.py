@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
@@ -15,6 +15,7 @@ from flowrunner.lines import Turn, Waits
 from flowrunner.message import NO_PROPERTIES, Message, Properties
 from flowrunner.outside.files import Files
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.step import walk
 from flowrunner.stores import Store, Stores
 from flowrunner.waiting import WaitingStep, WaitingWorker

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.clock import Clock
 from flowrunner.errors import StepError
 from flowrunner.jsons import to_payload
 from flowrunner.message import NO_PROPERTIES, Message
+from flowrunner.records import dataclass
 from flowrunner.run.cron import CronTicks
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.router import Failed

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from flowrunner.clock import Clock
@@ -14,6 +14,7 @@ from flowrunner.compile.taps import Where
 from flowrunner.diagnostics import Diagnostic, name_list, suggest
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.trial import Look
 from flowrunner.run.trial_host import Note
@@ -25,8 +26,15 @@ from flowrunner.step import Step, walk
 MOST, MORE = 250, 25
 MOST_SEEN = 10_000
 
-#: Messages that are known, so that what comes of them later is told of the same one.
+#: Looks that are read, and messages that are told, before others get a turn.
+READ_AT_ONCE, TOLD_AT_ONCE = 20, 2
+
+#: Messages that are known, so that what comes of them later is told of the same one, and bytes of their payloads.
 MOST_KNOWN = 500
+MOST_KNOWN_BYTES = 4_000_000
+
+#: Bytes of a payload that is looked at: comparing and writing a larger one would take the time of others.
+LARGEST = 200_000
 
 _USUAL = frozenset({"topic", "payload", "qos", "retain", "properties"})
 
@@ -53,6 +61,11 @@ class _Way:
     reader: Reader
     told: int = 0
     is_known: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload; a tick has next to none."""
+        return len(self.origin[1]) if isinstance(self.origin[1], bytes) else 0
 
 
 @dataclass(slots=True)
@@ -81,6 +94,7 @@ class Viewing(Watcher):
         self._places: Mapping[str, Place] = {place.name: place for place in places_of(flow)}
         self._seen: deque[_Seen] = deque()
         self._ways: OrderedDict[int, _Way] = OrderedDict()
+        self._known_bytes = 0
         self._number = 0
         self._current: _Way | None = None
         self._now: float | None = None
@@ -108,10 +122,14 @@ class Viewing(Watcher):
         """Let more messages take the tapped way."""
         self.left = min(max(self.left, 0) + MORE, MOST)
 
-    def take(self) -> Iterator[Told]:
-        """What is seen since the last time, one object for each message and its time."""
+    def take(self) -> Iterator[Told | None]:
+        """What is seen since the last time, one object for each message and its time; None is a pause for others."""
         touched: dict[int, _Way] = {}
-        while self._seen:
+        for number in count(1):
+            if not self._seen:
+                break
+            if number % READ_AT_ONCE == 0:
+                yield None
             seen = self._seen.popleft()
             try:
                 way = self._look(seen) if seen.look is not None else self._noted(seen)
@@ -119,7 +137,7 @@ class Viewing(Watcher):
                 continue
             if way is not None:
                 touched[way.number] = way
-        for way in touched.values():
+        for number, way in enumerate(touched.values(), 1):
             try:
                 told = self._tell(way)
             except RecursionError:
@@ -127,6 +145,8 @@ class Viewing(Watcher):
                 continue
             if told is not None:
                 yield told
+            if number % TOLD_AT_ONCE == 0:
+                yield None
 
     def take_missed(self) -> int:
         """Messages that nobody looked at since the last time: there were too many."""
@@ -154,7 +174,8 @@ class Viewing(Watcher):
         assert seen.look is not None
         way = self._way(seen.origin, seen.at)
         where, step, values = seen.look
-        way.reader.look(Look(where, step, seen.at - way.begun, values, id(seen.origin)))
+        if way.size <= LARGEST:
+            way.reader.look(Look(where, step, seen.at - way.begun, values, id(seen.origin)))
         self._current = way
         return way
 
@@ -164,8 +185,9 @@ class Viewing(Watcher):
             self._number += 1
             reader = Reader(self.flow, self._places, is_live=True)
             way = self._ways[id(origin)] = _Way(self._number, origin, at, reader)
-            if len(self._ways) > MOST_KNOWN:
-                self._ways.popitem(last=False)
+            self._known_bytes += way.size
+            while len(self._ways) > MOST_KNOWN or (self._known_bytes > MOST_KNOWN_BYTES and len(self._ways) > 1):
+                self._known_bytes -= self._ways.popitem(last=False)[1].size
         return way
 
     def _noted(self, seen: _Seen) -> _Way | None:
@@ -201,10 +223,13 @@ class Viewing(Watcher):
         found: Diagnostic = about["explain"](error, origin)
         step = step_at(self.flow, found.span)
         name = name_steps(self.flow).get(id(step), "")
+        place = self._places.get(name)
         if about["origin"] is not None:
-            ways = (one for one in reversed(self._ways.values()) if _is_at(one, name, origin))
-            way = next(ways, way)
-        return way, self._places.get(name), {"error": found, "step": name}
+            for one in reversed(self._ways.values()):
+                if (visit := _open_visit(one, name, origin)) is not None:
+                    way, place = one, visit.place
+                    break
+        return way, place, {"error": found, "step": place.name if place is not None else ""}
 
     def _tell(self, way: _Way) -> Told | None:
         """A message with the visits that are not told yet; None if there is none that is wanted."""
@@ -212,9 +237,13 @@ class Viewing(Watcher):
         way.told = len(way.reader.visits)
         if self._wanted is not None:
             visits = [visit for visit in visits if visit.place.name in self._wanted]
-        if not visits:
+        is_large = way.size > LARGEST and not way.is_known
+        if not visits and not is_large:
             return None
         is_known, way.is_known = way.is_known, True
+        if is_large:
+            about = {"flow": self.flow.name, "message": way.number, "is_continued": is_known}
+            return {"event": "too-large", **about, "bytes": way.size}
         names = {name: plain(value) for name, value in visits[0].before.items() if name not in _USUAL}
         return {
             "event": "message",
@@ -228,10 +257,18 @@ class Viewing(Watcher):
         }
 
 
-def _is_at(way: _Way, step: str, origin: Message) -> bool:
-    """Whether a message that came so is at a step."""
-    same = way.origin[0] == origin.topic and way.origin[1] == origin.payload
-    return same and any(visit.place.name == step and not visit.is_out for visit in way.reader.visits)
+def _open_visit(way: _Way, step: str, origin: Message) -> Visit | None:
+    """The visit of a message that came so to a step which it has not left; without a name, to the last such step.
+
+    Of a failure in another file than the flow's, the name is not known.
+    """
+    if way.origin[0] != origin.topic or way.origin[1] != origin.payload:
+        return None
+    for visit in reversed(way.reader.visits):
+        has_failed = any(note.kind == "failed" for note in visit.notes)
+        if not (visit.is_out or visit.is_later or has_failed) and step in {"", visit.place.name}:
+            return visit
+    return None
 
 
 def find_steps(flow: Flow, name: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from flowrunner.compile.function import name_steps
@@ -10,6 +10,7 @@ from flowrunner.expressions import Expression
 from flowrunner.expressions.evaluate import UNKNOWN, evaluate
 from flowrunner.expressions.functions import FUNCTIONS
 from flowrunner.read.flow import Flow
+from flowrunner.records import dataclass
 from flowrunner.remembering import KeepingStep
 from flowrunner.run.trial import Look, Note, Trace
 from flowrunner.step import Step

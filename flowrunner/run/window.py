@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from flowrunner.errors import StepError
-from flowrunner.run.link import Terms, Trouble
+from flowrunner.run.link import Hold, Terms, Trouble
 from flowrunner.run.outbox import MOST_MESSAGES, Outbox, Outgoing, Pieces
 from flowrunner.run.packets import (
     PUBREC,
@@ -20,7 +20,10 @@ from flowrunner.run.packets import (
 
 #: Packet identifiers of publishes; those below are for paho's subscriptions.
 NUMBERS = range(0x8000, 0x1_0000)
-_FIRST, _MASK = 0x8000, 0x7FFF
+FIRST, MASK = 0x8000, 0x7FFF
+
+#: Publishes in the outbox with which no more deliveries are begun that may publish: half of what it bears.
+CROWDED = MOST_MESSAGES // 2
 
 _FAILURE = 0x80
 
@@ -28,8 +31,8 @@ _FAILURE = 0x80
 class Window:
     """Publishes at QoS 1 and 2, on one network connection after the other.
 
-    `send` takes the pieces of a publish, `answer` another packet. While nothing waits, there is room for another small
-    publish at QoS 1 as long as fewer than `room` are in flight in `light`.
+    `send` takes the pieces of a publish, `answer` another packet. There is room for another small
+    publish at QoS 1 as long as fewer than `room` are in flight in `light`. `count` numbers what was sent.
     """
 
     def __init__(
@@ -40,21 +43,41 @@ class Window:
         self.promised = outbox.promised
         self.waiting = outbox.waiting
         self.room = 0
+        self.count = 0
         self._trouble = trouble
         self._send = send
         self._answer = answer
         self._terms: Terms | None = None
-        self._count = self._opened = self._resent = 0
+        self._opened = self._resent = 0
         self._released: set[int] = set()  # QoS 2: PUBREC has come
         self._unsent: deque[int] = deque()  # in flight since another network connection
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many publishes are under way that more would soon be dropped."""
+        return len(self.outbox) >= CROWDED
 
     def next_number(self) -> int:
         """A packet identifier that is not in use."""
         while True:
-            self._count += 1
-            number = self._count & _MASK | _FIRST
+            self.count += 1
+            number = self.count & MASK | FIRST
             if number not in self.light and number not in self.outbox.in_flight:
                 return number
+
+    def oldest(self) -> int:
+        """The count of the oldest publish in `light`; beyond them all if there is none."""
+        for number in self.light:
+            return self.count - (self.count - number & MASK)
+        return self.count + 1
+
+    def have_wait(self, holder: Hold, before: int, last: int) -> None:
+        """Have what holds back an acknowledgement wait for publishes in `light`: those after `before`, up to `last`."""
+        for count in range(before + 1, last + 1):
+            number = count & MASK | FIRST
+            if number in self.light and number not in self.promised:
+                holder.hold()
+                self.promised[number] = holder.release
 
     def open(self, terms: Terms) -> None:
         """Send again what was in flight, where the broker has kept the session (MQTT 5.0 section 4.4)."""
@@ -62,7 +85,7 @@ class Window:
         if not terms.session_present or terms.maximum_qos == 0:
             self.outbox.rewind()
             self._released.clear()
-        self._opened, self._resent = self._count, 0
+        self._opened, self._resent = self.count, 0
         for number in self.outbox.in_flight:
             if number in self._released:
                 self._resent += 1
@@ -74,9 +97,9 @@ class Window:
     def close(self, *, is_early: bool) -> bool:
         """Learn that the network connection is gone; true if publishes were in flight."""
         outbox, unsent = self.outbox, frozenset(self._unsent)
-        outbox.settle(restore, lambda number: -((self._count - number) & _MASK))
+        outbox.settle(restore, lambda number: -((self.count - number) & MASK))
         left = len(outbox.in_flight) - len(unsent)
-        if left < self._count - self._opened + self._resent:  # the short way does not tell what it takes out
+        if left < self.count - self._opened + self._resent:  # the short way does not tell what it takes out
             outbox.trust()
         given_up = outbox.count_loss(unsent) if is_early else None
         self._terms = None
@@ -124,7 +147,7 @@ class Window:
             self._send_again(self._unsent.popleft(), terms)
         while self.waiting and self._in_flight < most and not self._unsent:
             self._send_next(self.waiting[0], terms)
-        is_free = not (outbox.is_suspicious or self._unsent or terms.maximum_qos == 0)
+        is_free = not (outbox.is_suspicious or self._unsent or self.waiting or terms.maximum_qos == 0)
         self.room = most - len(outbox.in_flight) if is_free else 0
 
     @property

@@ -4,7 +4,7 @@ paho keeps connecting, TLS, authentication, keep-alive and subscriptions. Packet
 it sees them: PUBLISH, PUBACK, PUBREC, PUBREL and PUBCOMP.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from struct import Struct
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
@@ -25,6 +25,7 @@ from flowrunner.run.wire_socket import WireSocket, keep_memory
 MUCH_UNSENT = 1024 * 1024
 MOST_UNSENT = 16 * 1024 * 1024
 
+_PUBACK = bytes((PUBACK, 2))
 _pack_answer = Struct(">BBH").pack
 
 
@@ -32,11 +33,13 @@ class WireLink:
     """A `Link` that takes the place of paho for messages."""
 
     can_resume = True
+    holds_for_publishes = True
 
     def __init__(self, router: Router, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
         keep_memory()
         self._outlet = Outlet(Outbox() if outbox is None else outbox, trouble)
-        self._inbound = Inbound(self._acknowledge)
+        self._inbound = Inbound(self._acknowledge, self._acknowledge_row, self._outlet.window.oldest)
+        self._outlet.hold = self._inbound.hold_open
         self._reader = Reader(router, self._outlet, self._inbound, self._give_to_paho)
         self._client: Client | None = None
         self._socket: WireSocket | None = None
@@ -113,6 +116,7 @@ class WireLink:
         self._terms = terms
         if not terms.session_present:
             self._inbound.forget()
+        self._reader.parking.open(session_present=terms.session_present)
         self._outlet.open(terms)
 
     def release(self) -> None:
@@ -129,6 +133,8 @@ class WireLink:
         buffer = self._next(socket)
         place = self._reader.handle(buffer)
         self._keep(buffer, place)
+        self._reader.unpark()
+        self._inbound.advance()
         self._outlet.window.refresh()
         self._send(socket)
         is_late = self._reader.is_late
@@ -150,6 +156,7 @@ class WireLink:
     def close(self, *, is_early: bool) -> bool:
         """Learn that the network connection is gone."""
         self._terms = self._socket = None
+        self._inbound.unroll(self._outlet.window.have_wait)
         self._inbound.lose()
         self._outlet.close()
         return self._outlet.window.close(is_early=is_early)
@@ -184,6 +191,9 @@ class WireLink:
 
     def _acknowledge(self, number: int, qos: int) -> None:
         self._outlet.answer(_pack_answer(PUBACK if qos == 1 else PUBREC, 2, number))
+
+    def _acknowledge_row(self, numbers: Sequence[bytes]) -> None:
+        self._outlet.answer(_PUBACK + _PUBACK.join(numbers))
 
     def _give_to_paho(self, packet: bytes) -> bool:
         client, socket = self._client, self._socket

@@ -110,6 +110,20 @@ class Decode(Step):
             errors = to.constant(self.errors)
             to.run("payload = payload.decode(ENCODING, ERRORS)", ENCODING=to.constant(self.format), ERRORS=errors)
 
+    def emit_with(self, following: Step, to: Block, behind: Block) -> bool:
+        """JSON is read out of bytes at once; where that fails, both steps say why. `pass` is there for a debugger."""
+        is_plain = self.format == "utf-8" and self.errors == "strict" and following.KEY == "json"
+        if not is_plain or to.scope.names["payload"] != "bytes":
+            return False
+        first, second, again = to.inner(), behind.inner(), behind.inner()
+        self.emit(first)
+        following.emit(second)
+        following.emit(again)
+        source = "try:\n    pass\n    BOTH\nexcept EXCEPTION:\n    ONE\n    OTHER"
+        holes = {"BOTH": second.statements, "ONE": first.statements, "OTHER": again.statements}
+        to.run(source, EXCEPTION=to.helper(ValueError), **holes)
+        return True
+
     def explain(self, error: Exception, values: Mapping[str, Any]) -> StepError | None:
         payload = values.get("payload")
         if isinstance(error, StepError):

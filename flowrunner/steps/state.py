@@ -137,6 +137,9 @@ class State(Step):
     def after(self, scope: Scope) -> Scope:
         return scope.with_(**{self.into or self.named: self.kind(scope)})
 
+    def memory(self) -> str:
+        return f"state {self.named}" if self.scope == "flow" else f"shared state {self.named}"
+
     def kind(self, scope: Scope) -> Kind:
         """What the value is, as far as it is known."""
         match self.verb:

@@ -1,9 +1,10 @@
 """Turns the text of a topic or topic filter into levels that can be matched (MQTT 5.0 section 4.7)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from keyword import iskeyword
 from unicodedata import normalize
+
+from flowrunner.records import dataclass
 
 MAX_BYTES = 65_535
 """The longest topic or filter in UTF-8 bytes (MQTT 5.0 section 4.7.3)."""

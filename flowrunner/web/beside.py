@@ -26,6 +26,7 @@ async def show_page(
     folder: Path | None,
 ) -> AsyncIterator[None]:
     """Serve the page of a runner. Where it cannot be served, that is said, and the flows go on without."""
+    await runner.tried()  # the first message need not wait for what the page takes
     recent = following.recent
     board = Board(runner, library, report, recent=recent, exchanged=following.watch)
     async with AsyncExitStack() as stack:

@@ -74,8 +74,19 @@ class Cards:
 
 
 def show_diagnostic(diagnostic: Diagnostic) -> Card:
-    """A diagnostic with its frame as text, for a page that puts it in as text."""
-    return {**as_json(diagnostic), "frame": draw_frame(diagnostic)}
+    """A diagnostic with its frame as text, for a page that puts it in as text.
+
+    Lines of the settings are not shown: a password may stand there, and many may look at a page.
+    """
+    is_secret = _is_settings(diagnostic.span.source.name)
+    return {**as_json(diagnostic), "frame": _without_lines(diagnostic) if is_secret else draw_frame(diagnostic)}
+
+
+def _without_lines(diagnostic: Diagnostic) -> str:
+    span = diagnostic.span
+    head = f"{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}"
+    helps = [f"help: {text}" for text in diagnostic.helps]
+    return "\n".join([head, f" --> {span.source.name}:{span.line}:{span.column}", *helps, ""])
 
 
 def _by_file(diagnostics: Iterable[Diagnostic]) -> dict[str, list[Card]]:

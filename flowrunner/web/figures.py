@@ -86,7 +86,9 @@ class Figures:
         clock, flows = self._runs.clock, self._runs.flows
         now = clock.time()
         names = {f"flow {name}" for name in flows}
-        self._rates = {name: rate for name, rate in self._rates.items() if name in names or name[0] != "f"}
+        self._rates = {
+            name: rate for name, rate in self._rates.items() if name in names or not name.startswith("flow ")
+        }
         self._steps = {name: steps for name, steps in self._steps.items() if sights.get(name) is steps.sight}
         return {
             "time": clock.now(),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flowrunner.read.flow import Flow
@@ -38,6 +39,7 @@ class Looks:
         self._asked: dict[str, Sight] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_stale = False
+        self._hurry = asyncio.Event()
 
     def look(self, viewer: str, look: Look) -> None:
         """A viewer looks at something else now."""
@@ -59,6 +61,8 @@ class Looks:
     def settle(self, delay: float = 0.0) -> None:
         """Have the taps put where they are wanted, soon."""
         self._is_stale = True
+        if delay < LINGER:
+            self._hurry.set()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._settle(delay))
 
@@ -69,9 +73,13 @@ class Looks:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _settle(self, delay: float) -> None:
-        await asyncio.sleep(delay)
+        with suppress(TimeoutError):  # somebody who comes does not wait for taps that linger
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+        await asyncio.sleep(min(delay, SOON))
         while self._is_stale:
             self._is_stale = False
+            self._hurry.clear()
             try:
                 await self._tap()
             except Exception:  # noqa: BLE001 - flows go on, and the page shows what it can

@@ -1,9 +1,9 @@
 """Turns the address where the page is wanted into a socket that listens there."""
 
 import socket
-from dataclasses import dataclass
 
 from flowrunner.errors import FlowrunnerError
+from flowrunner.records import dataclass
 
 #: Node-RED's port: people of both find the page where they look for it. The next free ones are tried, up to a bound.
 HOST, PORT = "127.0.0.1", 1880

@@ -1,6 +1,7 @@
 """Serves the page in the loop of the runner: finds a port, says where it is, and ends with it."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -88,6 +89,7 @@ def _own_address() -> str:
 async def serve(board: "Board", place: Place, *, paths: Sequence[Path], folder: Path | None) -> AsyncIterator[Server]:
     """Serve a board. Raises NotServed where a part is missing, or where the address cannot be had."""
     pages_type = await asyncio.to_thread(_load)  # takes some 100 ms, in which messages go on
+    gc.freeze()  # what was loaded stays: looking through it again and again would cost messages
     listening = place.bind()
     access = Access(place.host, listening.getsockname()[1], kept_token(folder))
     server = Server(pages_type(board, access, list(paths), is_read_only=place.is_read_only), listening)

@@ -14,12 +14,12 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
 from tests.benchmarks import serving, through_broker
-from tests.benchmarks.programs import PROGRAMS, cpu_seconds, flows_for, pinned, resident_megabytes, started
+from tests.benchmarks.programs import BARE, PROGRAMS, cpu_seconds, flows_for, pinned, resident_megabytes, started
 from tests.mosquitto import Mosquitto
 
 RATE = 5_000
@@ -75,9 +75,16 @@ def latency(name: str, qos: int, seconds: float) -> Figures:
 
 def start(name: str, qos: int, _seconds: float) -> Figures:
     """From the command to SUBSCRIBE."""
-    begin = monotonic()
-    with serving.listening() as (server, port), started(name, port, qos), serving.accepted(server, qos):
-        return {"ms": (monotonic() - begin) * 1e3}
+    ways = {"ms": BARE} | ({"ms with page and reload": ("--web", "127.0.0.1:0")} if name == "flowrunner" else {})
+    return {key: milliseconds_to_start(name, qos, options) for key, options in ways.items()}
+
+
+def milliseconds_to_start(name: str, qos: int, options: Sequence[str]) -> float:
+    """From the command with these options to SUBSCRIBE."""
+    with serving.listening() as (server, port):
+        begin = monotonic()
+        with started(name, port, qos, None, options), serving.accepted(server, qos):
+            return (monotonic() - begin) * 1e3
 
 
 def idle(name: str, qos: int, _seconds: float) -> Figures:

@@ -23,7 +23,8 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks import serving
-from tests.web.browser import runner
+from tests.benchmarks.programs import cpu_seconds
+from tests.web.browser import Runner, runner
 
 FLOW = (Path(__file__).parent / "flows" / "alarm.yaml").read_text()
 NAME, STEP = "alarm", "map 1"
@@ -34,9 +35,11 @@ PIECES = 50
 
 @dataclass(frozen=True)
 class Figure:
-    """Messages a second as fast as it can, share carried at the fixed rate, milliseconds of an answer (median, p99)."""
+    """Messages a second as fast as it can, seconds of processor time for a million of them, share carried at the fixed
+    rate, milliseconds of an answer (median, p99)."""
 
     fastest: float
+    cpu: float
     carried: float = 0.0
     median: float = 0.0
     slowest: float = 0.0
@@ -70,14 +73,16 @@ class Viewer(threading.Thread):
 
 
 @contextmanager
-def running(variant: str, viewers: int) -> Iterator[tuple[serving.Runner, str]]:
-    """A runner in one of the variants, and the address of its page."""
+def running(variant: str, viewers: int) -> Iterator[tuple[serving.Runner, Runner]]:
+    """A runner in one of the variants, and its end of the connection."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server, port = stack.enter_context(serving.listening())
         page = ["--no-web"] if variant == "not served" else []
         found = stack.enter_context(
-            runner(folder, {f"{NAME}.yaml": FLOW}, f"mqtt://127.0.0.1:{port}", *page, has_page=not page)
+            runner(
+                folder, {f"{NAME}.yaml": FLOW}, f"mqtt://127.0.0.1:{port}", *page, awaited="started" if page else "page"
+            )
         )
         end = stack.enter_context(serving.accepted(server, 0))
         if variant == "open":
@@ -87,7 +92,7 @@ def running(variant: str, viewers: int) -> Iterator[tuple[serving.Runner, str]]:
             for viewer in seen:
                 assert viewer.is_looking.wait(20), "a viewer sees nothing"
             time.sleep(0.5)
-        yield end, found.plain_url
+        yield end, found
 
 
 def carry(end: serving.Runner, rate: int, seconds: float) -> float:
@@ -120,20 +125,22 @@ def answer_times(url: str, seconds: float) -> list[float]:
 
 def measure(variant: str, seconds: float, viewers: int, rate: int) -> Figure:
     """One round of a variant."""
-    with running(variant, viewers) as (end, url):
+    with running(variant, viewers) as (end, found):
         serving.pump(end, 0.5)
+        before = cpu_seconds(found.process.pid)
         fastest = serving.pump(end, seconds)
+        cpu = (cpu_seconds(found.process.pid) - before) / fastest.messages * 1e6
         times: list[float] = []
-        asking = threading.Thread(target=lambda: times.extend(answer_times(url, seconds)))
+        asking = threading.Thread(target=lambda: times.extend(answer_times(found.plain_url, seconds)))
         if variant == "open":
             asking.start()
         carried = carry(end, rate, seconds)
         if variant == "open":
             asking.join()
-        found = fastest.messages / fastest.seconds
+        rate_found = fastest.messages / fastest.seconds
         if len(times) < 2:
-            return Figure(found, carried)
-        return Figure(found, carried, quantiles(times, n=2)[0], quantiles(times, n=100)[98])
+            return Figure(rate_found, cpu, carried)
+        return Figure(rate_found, cpu, carried, quantiles(times, n=2)[0], quantiles(times, n=100)[98])
 
 
 def main() -> None:
@@ -152,7 +159,7 @@ def main() -> None:
     whole = best[VARIANTS[0]].fastest
     for variant, found in best.items():
         line = f"{variant:22} {found.fastest:9,.0f} messages/s ({found.fastest / whole:4.0%})"
-        line += f", {found.carried:4.0%} of {given.rate} a second"
+        line += f", {found.cpu:.2f} CPU s/million, {found.carried:4.0%} of {given.rate} a second"
         answers = f"; an answer of the page {found.median:.1f} ms, p99 {found.slowest:.1f} ms" if found.median else ""
         print(line + answers, flush=True)
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,12 +19,16 @@ def flows_for(qos: int) -> Path:
     return HERE / ("flows-qos1" if qos else "flows")
 
 
-def command(name: str, port: int, flows: Path) -> list[str]:
+BARE = ("--no-reload", "--no-web")
+"""What the programs beside it have not, either."""
+
+
+def command(name: str, port: int, flows: Path, options: Sequence[str] = BARE) -> list[str]:
     """How a program is started."""
     if name == "paho by hand":
         return [sys.executable, str(HERE / "by_hand.py")]
     url = f"mqtt://127.0.0.1:{port}"
-    return [sys.executable, "-m", "flowrunner", "run", str(flows), "--broker", url, "--no-reload", "--no-web"]
+    return [sys.executable, "-m", "flowrunner", "run", str(flows), "--broker", url, *options]
 
 
 def pinned(core: int) -> list[str]:
@@ -33,12 +37,12 @@ def pinned(core: int) -> list[str]:
 
 
 @contextmanager
-def started(name: str, port: int, qos: int, flows: Path | None = None) -> Iterator[int]:
+def started(name: str, port: int, qos: int, flows: Path | None = None, options: Sequence[str] = BARE) -> Iterator[int]:
     """Run a program; gives its process identifier."""
     # PYTHONDONTWRITEBYTECODE would make every start compile what was edited
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"PORT": str(port), "QOS": str(qos), "PYTHONPATH": str(HERE.parents[1])}
-    arguments = [*pinned(1), *command(name, port, flows or flows_for(qos))]
+    arguments = [*pinned(1), *command(name, port, flows or flows_for(qos), options)]
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             yield process.pid

@@ -1,11 +1,14 @@
-"""Measures the parts that a message goes through: `pytest tests/benchmarks -m benchmark`."""
+"""Measures the parts that a message goes through, and what a start makes: `pytest tests/benchmarks -m benchmark`."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from timeit import repeat
 from typing import Any
 
 import pytest
 
+from flowrunner import records
 from flowrunner.compile import compile_flow
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.routing import Table, Want
@@ -132,3 +135,33 @@ def test_with_ten_thousand_subscriptions_a_message_costs_what_it_costs_with_a_hu
         return min(repeat(lambda: feed(peer, data), number=1, repeat=20))
 
     assert seconds(10_000) / seconds(100) < 1.5
+
+
+MAKERS = pytest.mark.parametrize("make", [dataclasses.dataclass, records.dataclass], ids=["dataclasses", "records"])
+
+
+def made_by(make: Callable[..., Any]) -> Any:
+    """A class with five fields."""
+
+    class Place:
+        """A place."""
+
+        name: str
+        line: int
+        column: int = 1
+        words: tuple[str, ...] = ()
+        is_known: bool = False
+
+    return make(frozen=True, slots=True)(Place)
+
+
+@MAKERS
+def test_a_class(benchmark: Any, make: Callable[..., Any]) -> None:
+    made = benchmark(made_by, make)
+    assert made("a", 1).line == 1
+
+
+@MAKERS
+def test_an_instance(benchmark: Any, make: Callable[..., Any]) -> None:
+    made = benchmark(made_by(make), "a", 2)
+    assert made.line == 2

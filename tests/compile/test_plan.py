@@ -238,6 +238,17 @@ def test_state_is_kept_where_the_options_that_shape_it_are_the_same(
     assert host.kept == kept
 
 
+def test_values_of_a_flow_are_kept_as_long_as_a_step_uses_them() -> None:
+    counting = state_of("  - state: {increment: n}\n  - state: {get: total, scope: shared}\n")
+    moved = counting.replace("- json", "- json\n  - filter: payload").replace("increment: n", "increment: n, amount: 2")
+    (change,) = difference(one(counting), one(moved)).changed.values()
+    assert change.kept == ("state n", "shared state total")
+    assert change.reset == ()
+    (change,) = difference(one(counting), one(state_of("  - state: {get: n}\n"))).changed.values()
+    assert change.kept == ("state n",)
+    assert [lost.name for lost in change.reset] == ["shared state total"]
+
+
 def test_state_of_a_step_that_no_message_reaches_is_none() -> None:
     flows, _ = diagnose("subscribe: in\nsteps:\n  - stop\n  - changed: payload\n")
     assert outline(flows[0]).memories == ()

@@ -59,6 +59,11 @@ def test_every_flow_is_shown_on_a_page() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_in_the_list(page: Path) -> None:
+    assert f"]({page.name})" in (HOW_TO / "index.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_begins_with_its_title_and_says_what_it_is_for(page: Path) -> None:
     title, blank, first, *_ = page.read_text(encoding="utf-8").split("\n")
     assert re.fullmatch(r"# \S.*[^.]", title)

@@ -20,10 +20,12 @@ def generated() -> dict[Path, str]:
 
 
 def text_of(file: Path) -> str | None:
-    """What a page says; None where there is no such page."""
+    """What a page says, nothing if it is a picture; None where there is no such file."""
     if (made := generated().get(file)) is not None:
         return made
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    if not file.is_file():
+        return None
+    return file.read_text(encoding="utf-8") if file.suffix == ".md" else ""
 
 
 def headings(text: str) -> set[str]:

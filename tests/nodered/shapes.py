@@ -709,7 +709,7 @@ SHAPES = [
                 "var n = flow.get('n') || 0;\nif (n >= 3) { return null; }\nflow.set('n', n + 1);\nmsg.payload = msg.payload + ' ' + n;\nreturn msg;",
                 "out",
             ),
-            sent(),
+            sent(qos="1"),  # which Node-RED keeps until it is connected
         ],
         [PAUSE],
         3,

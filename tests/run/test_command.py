@@ -92,10 +92,14 @@ async def test_a_flow_file_runs_until_a_signal(mosquitto: Mosquitto, tmp_path: P
 
 
 @pytest.mark.broker
-async def test_lines_for_programs_are_json(mosquitto: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_lines_for_programs_are_json(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_said: bool
+) -> None:
+    monkeypatch.delenv("FLOWRUNNER_LOG_FORMAT")  # a pipe is no terminal
     folder = write(tmp_path / "flows", copy=COPY, broken="subscribe: a/#/b\nsteps: []\n")
     address = f"127.0.0.1:{mosquitto.port}"
-    with started(str(folder), "--broker", address, "--log-format", "json") as child:
+    with started(str(folder), "--broker", address, *(["--log-format", "json"] if is_said else [])) as child:
         lines = await asyncio.to_thread(read_until, child, '"connected"')
         child.send_signal(signal.SIGINT)
         rest, complaints = child.communicate(timeout=PATIENCE)

@@ -4,7 +4,10 @@ import asyncio
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from tests.run.fake_broker import fake_broker, version_of
 
@@ -25,6 +28,13 @@ NEVER = {
     "cbor2": "of a codec",
     "msgpack": "of a codec",
     "rich": "a runner prints lines",
+    "watchfiles": "edits are followed when the flows hear",
+    "anyio": "of watchfiles",
+    "flowrunner.run.reload": "edits are followed when the flows hear",
+    "flowrunner.run.local": "`status` and `tap` are answered when the flows hear",
+    "sqlite3": "no flow keeps anything",
+    "importlib.metadata": "no package has steps",
+    "flowrunner.web.server": "the page is served when the flows hear",
     "starlette": "of the page",
     "uvicorn": "of the page",
     "pytest": "of tests",
@@ -35,7 +45,11 @@ NEVER = {
 }
 
 
-async def imported_until_subscribed(folder: Path) -> set[str]:
+#: Files whose dataclasses are made by `dataclasses` all the same: what they cache needs instances with a `__dict__`.
+USUAL = {"flowrunner.records", "flowrunner.schedules", "flowrunner.text"}
+
+
+async def imported_until_subscribed(folder: Path, *options: str) -> set[str]:
     (folder / "flow.yaml").write_text(FLOW)
     is_subscribed = asyncio.Event()
 
@@ -49,7 +63,7 @@ async def imported_until_subscribed(folder: Path) -> set[str]:
         url = f"mqtt://{settings.host}:{settings.port}"
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-v", "-m", "flowrunner", "run", str(folder), "--broker", url, "--no-web"),
+            *("-v", "-m", "flowrunner", "run", str(folder), "--broker", url, *options),
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -75,7 +89,25 @@ async def _read(stream: asyncio.StreamReader, told: bytearray) -> None:
         told += data
 
 
-async def test_a_start_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
-    found = await imported_until_subscribed(tmp_path)
+@pytest.mark.parametrize("options", [("--no-web",), ("--web", "127.0.0.1:0")], ids=" ".join)
+async def test_a_start_imports_nothing_that_it_does_not_need(options: tuple[str, ...], tmp_path: Path) -> None:
+    found = await imported_until_subscribed(tmp_path, *options)
     assert {"paho.mqtt.client", "flowrunner.run.wire", "flowrunner.steps.json"} <= found
     assert not {name: reason for name, reason in NEVER.items() if name in found}
+
+
+async def test_a_start_makes_no_class_that_is_costly_to_make(tmp_path: Path) -> None:
+    found = await imported_until_subscribed(tmp_path, "--no-web")
+    own = {name for name in found if name.startswith("flowrunner.") and not name.startswith("flowrunner.steps.")}
+    assert len(own) > 100
+    usual = re.compile(r"^from dataclasses import .*\bdataclass\b", re.MULTILINE)
+    costly = {name for name in own - USUAL if usual.search(text_of(name))}
+    assert not costly, "take `dataclass` from flowrunner.records"
+
+
+def text_of(module: str) -> str:
+    """The source of a module."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text()

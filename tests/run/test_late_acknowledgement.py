@@ -191,7 +191,9 @@ async def test_what_waits_for_a_timer_holds_back_nothing_when_it_goes_on(tmp_pat
 async def test_messages_that_a_full_queue_drops_are_acknowledged(tmp_path: Path, server: Server) -> None:
     gate = threading.Event()
     server.answers["/x"] = Answer(b"ok", wait=gate)
-    async with trial(tmp_path, f"  - http: {{url: {server.url}/x, timeout: 20s}}\nqueue: {{size: 2}}\n") as on:
+    async with trial(
+        tmp_path, f"  - http: {{url: {server.url}/x, timeout: 20s}}\nqueue: {{size: 2, policy: drop_oldest}}\n"
+    ) as on:
         for _ in range(5):
             await on.hand.publish("in")
         await until(lambda: on.runner.flows["flow"].dropped == 2)

@@ -124,6 +124,7 @@ async def test_read_only_shows_everything_and_changes_nothing(mosquitto: Mosquit
             assert {message.topic for message in hand.got} == {"in/a", "in/end"}
             assert list(runner.flows) == ["copy"]
             runner.tell("reload", b"{}")
+            runner.publisher("default")("out", b"by hand")
             own = runner.connections["default"].client_id
     finally:
         await runner.close()

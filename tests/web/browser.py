@@ -62,8 +62,8 @@ def plain(text: str) -> str:
 
 
 @contextmanager
-def runner(folder: Path, files: Mapping[str, str], broker: str, *more: str, has_page: bool = True) -> Iterator[Runner]:
-    """Start a runner, and wait until its page is there, if it is to have one."""
+def runner(folder: Path, files: Mapping[str, str], broker: str, *more: str, awaited: str = "page") -> Iterator[Runner]:
+    """Start a runner, and wait for a line of its log."""
     flows = folder / "flows"
     flows.mkdir()
     for name, text in files.items():
@@ -75,7 +75,7 @@ def runner(folder: Path, files: Mapping[str, str], broker: str, *more: str, has_
             [sys.executable, "-m", "flowrunner", *words], stdout=log, stderr=log, text=True, cwd=folder, env=environment
         )
     try:
-        yield Runner(flows, _find_url(folder / "log", process) if has_page else "", process)
+        yield Runner(flows, _find_url(folder / "log", process, awaited), process)
     finally:
         process.terminate()
         try:
@@ -85,16 +85,16 @@ def runner(folder: Path, files: Mapping[str, str], broker: str, *more: str, has_
             process.wait()
 
 
-def _find_url(log: Path, process: "subprocess.Popen[str]") -> str:
+def _find_url(log: Path, process: "subprocess.Popen[str]", awaited: str) -> str:
     found: list[str] = []
 
     def look() -> bool:
         assert process.poll() is None, log.read_text()
         lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
-        found.extend(line["url"] for line in lines if line["event"] == "page")
+        found.extend(str(line.get("url", "")) for line in lines if line["event"] == awaited)
         return bool(found)
 
-    wait_for(look, "the page")
+    wait_for(look, f"`{awaited}`")
     return found[0]
 
 

@@ -10,7 +10,7 @@ import pytest
 from flowrunner.web.board import _MOST_BEHIND
 from flowrunner.web.figures import Rate
 from tests.run.fakes import PATIENCE, until
-from tests.web.site import WARM, Site, parse_event, site
+from tests.web.served import WARM, Site, parse_event, site
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.run.fakes import until
-from tests.web.site import HOST, TOKEN, WARM, Site, site
+from tests.web.served import HOST, TOKEN, WARM, Site, site
 
 FILES = {"warm.yaml": WARM, "late.yaml": "subscribe: alerts/+room\nsteps:\n  - debounce: 1h\n  - log: late\n"}
 

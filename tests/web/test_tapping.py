@@ -16,7 +16,7 @@ from flowrunner.run.states import show_states
 from flowrunner.web.sight import MOST, Sight
 from tests.run.fakes import until
 from tests.run.workshop import Workshop, workshop
-from tests.web.site import WARM
+from tests.web.served import WARM
 
 NOWHERE = ConnectionSettings(host="127.0.0.1", port=1)
 

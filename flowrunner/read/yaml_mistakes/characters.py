@@ -10,7 +10,8 @@ from flowrunner.read.yaml_mistakes.lines import Line, end_of_item
 from flowrunner.text import Source, Span
 
 # what YAML 1.2 section 5.1 does not allow, and the line ends of Unicode, which YAML 1.1 and 1.2 read differently
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_FORBIDDEN_IN_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 _ESCAPES = {"\0": "\\0", "\x07": "\\a", "\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f", "\x1b": "\\e"}
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 STRAIGHT_QUOTES = str.maketrans("“”„‟«»‘’‚‛", '""""""' + "''''")
@@ -39,7 +40,9 @@ def not_utf8(name: str, error: UnicodeDecodeError) -> Diagnostic:
 
 def bad_character(source: Source) -> Diagnostic | None:
     """For the first character that no YAML file may hold: NUL, control characters, half of a surrogate pair."""
-    if not (found := _FORBIDDEN.search(source.text, 1 if source.text.startswith("\ufeff") else 0)):
+    # the long one is compiled where it is needed: that takes as long as to read ten files
+    forbidden = _FORBIDDEN_IN_ASCII if source.text.isascii() else re.compile(_FORBIDDEN)
+    if not (found := forbidden.search(source.text, 1 if source.text.startswith("\ufeff") else 0)):
         return None
     char = found[0]
     if char == "\0" and source.text.count("\0") > len(source.text) // 3:

@@ -1,8 +1,9 @@
 """Turns a line of a YAML file into its parts: indentation, dashes, key, value, comment."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from flowrunner.records import dataclass
 from flowrunner.text import Source, Span
 
 _LINE = re.compile(

@@ -80,7 +80,7 @@ async def site(folder: Path, files: Mapping[str, str], *, is_read_only: bool = F
     settings = ConnectionSettings(host="127.0.0.1", port=broker.port)
     try:
         async with workshop(folder, settings, files) as shop:
-            report: Report = shop.following._reloader._report
+            report: Report = shop.runner.report
             board = Board(
                 shop.runner,
                 shop.library,
