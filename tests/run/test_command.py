@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,9 +62,12 @@ def read_until(child: "subprocess.Popen[str]", words: str) -> list[str]:
     """The lines that a process writes up to one that holds these words."""
     assert child.stdout is not None
     lines = []
+    patience = threading.Timer(PATIENCE, child.kill)  # which ends what it writes
+    patience.start()
     for line in child.stdout:
         lines.append(line)
         if words in line:
+            patience.cancel()
             return lines
     raise AssertionError(f"{words!r} never came: {lines} {child.communicate()}")
 
@@ -73,10 +77,10 @@ async def test_a_flow_file_runs_until_a_signal(mosquitto: Mosquitto, tmp_path: P
     folder = write(tmp_path / "flows", copy=COPY, broken="subscribe: a/#/b\nsteps: []\n", off=f"enabled: false\n{COPY}")
     with started(str(folder), "--broker", f"127.0.0.1:{mosquitto.port}") as child:
         await asyncio.to_thread(read_until, child, "connected to")
+        await until(lambda: "Sending SUBACK to flowrunner" in mosquitto.log)
         async with Hand(mosquitto.settings(), "out/#") as hand:
-            deadline = time.monotonic() + PATIENCE
-            while not hand.got and time.monotonic() < deadline:
-                await hand.publish("in/kitchen", b'{"t": 26}')
+            await hand.publish("in/kitchen", b'{"t": 26}')
+            await until(lambda: hand.got)
             await hand.publish("in/kitchen", b"no json\x1b[31m")
             await asyncio.to_thread(read_until, child, "note: topic `in/kitchen`")
             await hand.publish("in/kitchen", b'{"t": 27}')
