@@ -109,9 +109,10 @@ class Subscriptions:
         before, wanted = self._allowed(), self._wants
         self._wants = tuple(wants)
         known, now = (frozenset(want.flow for want in some) for some in (wanted, self._wants))
-        staying = known & now
-        touched = {want.filter.mqtt for want in (*wanted, *self._wants) if want.flow not in staying}
-        self._change = change = _Change(before, now - known, waiting, ready)
+        staying = _forms(known) & _forms(now)  # a flow that somebody looks into is exchanged, and asks for nothing anew
+        touched = {want.filter.mqtt for want in (*wanted, *self._wants) if id(want.flow.program.flow) not in staying}
+        fresh = frozenset(flow for flow in now - known if id(flow.program.flow) not in staying)
+        self._change = change = _Change(before, fresh, waiting, ready)
         if self._network is not None:
             touched |= {want.filter.mqtt for want in self._wants} - self._granted.keys()
             asked = [want for want in self._allowed() if want.filter.mqtt in touched]
@@ -226,7 +227,11 @@ class Subscriptions:
         wanted = {want.filter.mqtt for want in self._wants}
         self._leaving |= self._granted.keys() - wanted
         self._granted = {mqtt: ask for mqtt, ask in self._granted.items() if mqtt in wanted}
-        self._given = _recent(self._given, wanted)
+        now = {id(want.flow.program.flow): want.flow for want in self._wants}
+        self._given = {
+            number: Given(given.mqtt, frozenset(now.get(id(flow.program.flow), flow) for flow in given.newcomers))
+            for number, given in _recent(self._given, wanted).items()
+        }
         self._router.table = self._table(self._allowed())
         if self._network is not None:
             for mqtt in self._leaving - wanted:
@@ -271,6 +276,10 @@ class Subscriptions:
         if (mqtt, reason) not in self._told:
             self._told.add((mqtt, reason))
             self._complain(mqtt, flows, reason, is_refused=is_refused)
+
+
+def _forms(flows: Iterable[LiveFlow]) -> set[int]:
+    return {id(flow.program.flow) for flow in flows}
 
 
 def _recent(given: Mapping[int, Given], wanted: Container[str]) -> dict[int, Given]:

@@ -14,9 +14,12 @@ from flowrunner.read.flow import Flow
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.states import show_states
 from flowrunner.web.sight import MOST, Sight
-from tests.run.fakes import until
+from tests.mosquitto import Mosquitto, mosquitto
+from tests.run.fakes import Hand, until
 from tests.run.workshop import Workshop, workshop
 from tests.web.served import WARM
+
+__all__ = ["mosquitto"]
 
 NOWHERE = ConnectionSettings(host="127.0.0.1", port=1)
 
@@ -201,3 +204,19 @@ async def test_steps_with_steps_inside_can_be_looked_into(tmp_path: Path, step: 
         deliver(shop, b"{}")
         await until(lambda: sight.counts["log 1"].seen == [1, 1, 0])
         assert all(counts.seen[0] == 1 for counts in sight.counts.values())
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_looking_brings_no_retained_message_again(mosquitto: Mosquitto, tmp_path: Path, protocol: str) -> None:
+    settings = mosquitto.settings(protocol=protocol)
+    async with Hand(settings, "out") as hand:
+        hand.client.publish("kept/a", b"1", 1, retain=True)
+        text = "{subscribe: kept/#, steps: [{publish: out}]}"
+        async with workshop(tmp_path, settings, {"f.yaml": text}, is_watched=False) as shop:
+            await until(lambda: hand.payloads == [b"1"])
+            await tap(shop)
+            await shop.runner.tap({})
+            await hand.publish("kept/b", b"2")
+            await until(lambda: b"2" in hand.payloads)
+    assert hand.payloads == [b"1", b"2"]
