@@ -28,6 +28,10 @@ class Subscribe:
     connection: str = "default"
     span: Span | None = field(default=None, compare=False)
 
+    def takes(self, *, retain: bool) -> bool:
+        """Whether it wants a message with this retain flag, of which a broker sets those that it kept from before."""
+        return self.retained == "all" or (self.retained == "only") == retain
+
 
 @dataclass(frozen=True, slots=True)
 class Every:

@@ -74,7 +74,7 @@ def entry_of(flow: Flow, message: Arrived) -> int | None:
     for entry, source in enumerate(flow.sources):
         match source:
             case Subscribe() if isinstance(message.payload, bytes) and matches(source.filter, message.topic):
-                if source.retained == "all" or (source.retained == "only") == message.retain:
+                if source.takes(retain=message.retain):
                     return entry
             case Every() if message.topic == f"every/{flow.name}" and not isinstance(message.payload, bytes):
                 return entry

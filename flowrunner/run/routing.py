@@ -105,7 +105,7 @@ class Table:
     def _matching(self, topic: str, retain: bool) -> Iterable[Route]:  # noqa: FBT001
         first: dict[LiveFlow, Want] = {}
         for want in sorted(self._tree.find(topic), key=lambda want: want.entry):
-            if _takes(want, retain=retain):
+            if want.source.takes(retain=retain):
                 first.setdefault(want.flow, want)
         for flow, want in first.items():
             is_new = self._newcomers is None or not retain or self._newcomers.takes(flow, topic)
@@ -119,13 +119,8 @@ def _through(wants: Sequence[Want], topic: str, filters: Container[str], *, reta
     A broker may send a copy for each subscription. The one that counts is that of the flow's first filter, but
     of a shared one only if no other matches: its copy may have gone to another client.
     """
-    matching = [want for want in wants if _takes(want, retain=retain) and matches(want.filter, topic)]
+    matching = [want for want in wants if want.source.takes(retain=retain) and matches(want.filter, topic)]
     for want in matching:
         if not want.filter.share:
             return want if want.filter.mqtt in filters else None
     return next((want for want in matching if want.filter.mqtt in filters), None)
-
-
-def _takes(want: Want, *, retain: bool) -> bool:
-    retained = want.source.retained
-    return retained == "all" or (retained == "only") == retain

@@ -75,7 +75,7 @@ def arrive(flow: Flow, message: Message) -> Arrival | None:
     for entry, source in enumerate(flow.sources):
         if not isinstance(source, Subscribe) or not matches(source.filter, message.topic):
             continue
-        if source.retained == "all" or (source.retained == "only") == message.retain:
+        if source.takes(retain=message.retain):
             rest = (message.qos, message.retain, message.properties)
             return Arrival(message.topic, message.payload, *rest, entry)
     return None

@@ -247,7 +247,7 @@ def hears(flow: Flow, topic: str, *, retain: bool) -> bool:
 def _takes(source: Subscribe, *, retain: bool) -> bool:
     if retain and source.filter.share:
         return False
-    return source.retained == "all" or (source.retained == "only") == retain
+    return source.takes(retain=retain)
 
 
 def _firing(host: TrialHost, topic: str, entry: int) -> Callable[[int], object]:
