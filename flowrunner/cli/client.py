@@ -116,6 +116,13 @@ class Client:
             raise ConnectionFailed(message)
         raise ConnectionLost(f"the connection to {self.address.shown} was lost" + self._spoken_farewell())
 
+    def raise_refusal(self, what: str = "a message") -> None:
+        """Raise ConnectionFailed if the broker refused what was published (MQTT 5.0 section 3.4.2.1)."""
+        for reason in self.acknowledged:
+            if reason.is_failure:
+                raise ConnectionFailed(f"the broker refused {what}: {str(reason).lower()}")
+        self.acknowledged.clear()
+
     def reconnect(self) -> None:
         """Connect again with the same client, so that messages in flight are kept; raise ConnectionFailed."""
         self._connect(again=True)

@@ -20,7 +20,6 @@ from flowrunner.cli.letters import (
     qos_option,
 )
 from flowrunner.cli.options import compose, option
-from flowrunner.errors import ConnectionFailed
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessageInfo
@@ -188,14 +187,7 @@ class Sender:
         while True:
             while self.pending and self.pending[0].is_published():
                 self.pending.popleft()
-            self.raise_refusal()
+            self.client.raise_refusal(f"a message to `{self.topic}`")
             if len(self.pending) <= most:
                 return
             self.client.turn(1.0)
-
-    def raise_refusal(self) -> None:
-        """Raise ConnectionFailed if the broker refused a message (MQTT 5.0 section 3.4.2.1)."""
-        for reason in self.client.acknowledged:
-            if reason.is_failure:
-                raise ConnectionFailed(f"the broker refused a message to `{self.topic}`: {str(reason).lower()}")
-        self.client.acknowledged.clear()

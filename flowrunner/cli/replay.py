@@ -129,25 +129,16 @@ class Publisher:
     def rest(self, seconds: float) -> None:
         """Let so much time pass, or less: until the network has something, and has been listened to."""
         self.client.turn(min(seconds, 1.0))
-        self.raise_refusal()
+        self.client.raise_refusal()
 
     def settle(self, most: int) -> None:
         """Wait until at most so many messages are under way. Raises ConnectionFailed where the broker refuses one."""
         while True:
             self.pending = [sent for sent in self.pending if not sent.is_published()]
-            self.raise_refusal()
+            self.client.raise_refusal()
             if len(self.pending) <= most:
                 return
             self.client.turn(1.0)
-
-    def raise_refusal(self) -> None:
-        """Raise ConnectionFailed if the broker refused a message (MQTT 5.0 section 3.4.2.1)."""
-        from flowrunner.errors import ConnectionFailed
-
-        for reason in self.client.acknowledged:
-            if reason.is_failure:
-                raise ConnectionFailed(f"the broker refused a message: {str(reason).lower()}")
-        self.client.acknowledged.clear()
 
 
 class Tape:

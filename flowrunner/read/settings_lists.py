@@ -69,13 +69,8 @@ class TopicText(Kind):
         return {"type": "string"}
 
     def read(self, node: Node, place: Place) -> str:
-        """The topic (MQTT 5.0 section 4.7.1)."""
-        text = place.fill(node, self.phrase).text
-        try:
-            check_topic(text)
-        except BadTopic as bad:
-            raise place.refuse(node, self.phrase, bad.message) from None
-        return text
+        """The topic."""
+        return _topic(node, place, self.phrase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +137,14 @@ class Prefixes(_Texts):
 
     def one(self, node: Node, place: Place) -> str:
         """One beginning: a topic as far as it goes."""
-        text = place.fill(node, self.phrase).text
-        try:
-            check_topic(text)
-        except BadTopic as bad:
-            raise place.refuse(node, self.phrase, bad.message) from None
-        return text
+        return _topic(node, place, self.phrase)
+
+
+def _topic(node: Node, place: Place, phrase: str) -> str:
+    """A topic without wildcards (MQTT 5.0 section 4.7.1)."""
+    text = place.fill(node, phrase).text
+    try:
+        check_topic(text)
+    except BadTopic as bad:
+        raise place.refuse(node, phrase, bad.message) from None
+    return text
