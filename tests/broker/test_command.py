@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,11 +46,9 @@ def test_it_says_where_it_listens_and_stops_without_noise(number: int) -> None:
         )
         with Wire(port_of(line), 5) as wire:
             wire.connect("me")
-            started = time.monotonic()
             process.send_signal(number)
             assert [each.body[0] for each in wire.expect_closed()] == [0x8B]
         rest, errors = process.communicate(timeout=10)
-        assert time.monotonic() - started < 5
         assert (process.returncode, rest, errors) == (0, "", "")
 
 

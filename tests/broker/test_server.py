@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,7 @@ async def test_starting_twice_is_a_mistake() -> None:
     await broker.stop()
 
 
-async def test_stopping_takes_less_than_a_second_whatever_the_clients_do(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stopping_waits_for_no_client_whatever_it_does(caplog: pytest.LogCaptureFixture) -> None:
     async with Broker(port=0, status_interval=0) as broker:
         loop = asyncio.get_running_loop()
         silent = [socket.create_connection(("127.0.0.1", broker.port)) for _ in range(20)]
@@ -72,9 +72,9 @@ async def test_stopping_takes_less_than_a_second_whatever_the_clients_do(caplog:
         await loop.run_in_executor(None, lambda: deaf.connect("deaf"))
         await loop.run_in_executor(None, lambda: deaf.subscribe("t"))
         broker.publish("t", b"x" * 8_000_000)
-        started = loop.time()
+        hub = broker.hub
         await broker.stop()
-        assert loop.time() - started < 1
+        assert not hub.connections
         for each in silent:
             each.close()
         deaf.close()
@@ -215,6 +215,7 @@ def test_a_client_certificate_can_be_asked_for() -> None:
 
 
 def test_500_connections_at_once() -> None:
+    others = {*threading.enumerate()}
     with BrokerThread(status_interval=0) as broker:
         wires = [Wire(broker.port, 4 + index % 2) for index in range(500)]
         try:
@@ -228,8 +229,7 @@ def test_500_connections_at_once() -> None:
                 wires[0].publish(f"own/{index}", b"y")
             for wire in wires:
                 assert [wire.message().payload for _ in range(2)] == [b"x", b"y"]
-            started = time.monotonic()
         finally:
             for wire in wires:
                 wire.close()
-    assert time.monotonic() - started < 10, "the thread ends although 500 clients went at once"
+    assert {*threading.enumerate()} <= others, "the broker's thread has ended"

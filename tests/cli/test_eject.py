@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -196,7 +195,5 @@ def test_the_broker_is_that_of_the_environment(run: Run, tmp_path: Path) -> None
     script = tmp_path / "greeting.py"
     script.write_bytes(run("eject", "greeting", FLOWS).raw)
     environment = {**os.environ, "FLOWRUNNER_BROKER": "mqtt://127.0.0.1:1"}
-    begun = time.monotonic()
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, timeout=PATIENCE, check=False)
     assert b"ConnectionRefusedError" in done.stderr
-    assert time.monotonic() - begun < PATIENCE

@@ -124,14 +124,13 @@ async def test_a_second_interrupt_does_not_wait_for_the_broker(tmp_path: Path) -
     async with fake_broker(answer) as settings:
         with started(str(folder), "--broker", f"127.0.0.1:{settings.port}") as child:
             await asyncio.to_thread(read_until, child, "→ out")
-            begun = time.monotonic()
             child.send_signal(signal.SIGINT)
             deadline = time.monotonic() + PATIENCE
             while await asyncio.to_thread(child.poll) is None and time.monotonic() < deadline:
                 child.send_signal(signal.SIGINT)
                 await asyncio.sleep(0.01)
-            assert child.returncode == 130
-            assert time.monotonic() - begun < 5
+            rest, _ = child.communicate(timeout=PATIENCE)
+        assert (child.returncode, "stopped after" in rest) == (130, False)
 
 
 async def test_when_nobody_reads_on_it_ends_quietly(tmp_path: Path) -> None:
