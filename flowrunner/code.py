@@ -56,7 +56,7 @@ class Publish(Protocol):
 
 
 class Host(Protocol):
-    """What a compiled flow asks of whoever runs it: a runner, a test, a trial of one message."""
+    """What a compiled flow asks of whoever runs it: a runner, a test, a rehearsal with one message."""
 
     def publisher(self, connection: str) -> Publish:
         """The function that publishes on a connection."""

@@ -131,7 +131,7 @@ class Store:
 
 
 class Stores:
-    """Stores by name, in memory only: what tests and trials give to a flow."""
+    """Stores by name, in memory only: what tests and rehearsals give to a flow."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

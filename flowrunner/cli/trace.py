@@ -9,8 +9,8 @@ from typing import Any
 from flowrunner.cli.terminal import paint
 from flowrunner.diagnostics import render
 from flowrunner.message import Message
-from flowrunner.run.trial import Note, Trace
-from flowrunner.run.trial_json import visit_as_json
+from flowrunner.run.rehearsal import Note, Trace
+from flowrunner.run.trace_json import visit_as_json
 from flowrunner.run.visits import Visit
 
 _LONGEST = 400  # characters of a value

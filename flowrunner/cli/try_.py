@@ -18,7 +18,7 @@ from flowrunner.sources import Subscribe
 
 if TYPE_CHECKING:
     from flowrunner.read.flow import Flow
-    from flowrunner.run.trial import Arrival
+    from flowrunner.run.rehearsal import Arrival
     from flowrunner.topics import Filter
 
 _message_options = compose(
@@ -65,8 +65,8 @@ def command(flow: str, paths: tuple[Path, ...], *, live: bool, as_json: bool, **
     PATHS are files and folders [flows/]. Exit code 0: fine; 1: a step failed, or flows hold mistakes; 2: wrong usage.
     """
     from flowrunner.cli.trace import Lines
-    from flowrunner.run.trial import Note, try_flow
-    from flowrunner.run.trial_json import trace_as_json
+    from flowrunner.run.rehearsal import Note, try_flow
+    from flowrunner.run.trace_json import trace_as_json
     from flowrunner.run.visits import read_trace
 
     seconds = _seconds(given["duration"])
@@ -83,7 +83,7 @@ def command(flow: str, paths: tuple[Path, ...], *, live: bool, as_json: bool, **
 
 def arrival_of(flow: "Flow", given: dict[str, Any]) -> "Arrival":
     """What comes into the flow; raise UsageError where nothing can, or where it is not said what."""
-    from flowrunner.run.trial import arrive, tick
+    from flowrunner.run.rehearsal import arrive, tick
 
     filters = [source.filter for source in flow.sources if isinstance(source, Subscribe)]
     payload = _payload(given)

@@ -15,10 +15,10 @@ from flowrunner.diagnostics import Diagnostic, name_list, suggest
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.run.rehearsal import Look
+from flowrunner.run.rehearsal_host import Note
 from flowrunner.run.tapping import Watcher
-from flowrunner.run.trial import Look
-from flowrunner.run.trial_host import Note
-from flowrunner.run.trial_json import message_as_json, plain, visit_as_json
+from flowrunner.run.trace_json import message_as_json, plain, visit_as_json
 from flowrunner.run.visits import Place, Reader, Visit, places_of
 from flowrunner.step import Step, walk
 

@@ -12,7 +12,7 @@ from flowrunner.expressions.functions import FUNCTIONS
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
 from flowrunner.remembering import KeepingStep
-from flowrunner.run.trial import Look, Note, Trace
+from flowrunner.run.rehearsal import Look, Note, Trace
 from flowrunner.step import Step
 from flowrunner.waiting import WaitingStep
 

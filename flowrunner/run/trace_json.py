@@ -8,7 +8,7 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.diagnostics import as_json as diagnostic_as_json
 from flowrunner.expressions.evaluate import UNKNOWN
 from flowrunner.message import Message
-from flowrunner.run.trial import Note, Trace
+from flowrunner.run.rehearsal import Note, Trace
 from flowrunner.run.visits import Visit
 from flowrunner.step import line_of
 

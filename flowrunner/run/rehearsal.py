@@ -15,12 +15,12 @@ from flowrunner.jsons import to_payload
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
-from flowrunner.run.trial_host import Kind, Note, Trial
+from flowrunner.run.rehearsal_host import Kind, Note, RehearsalHost
 from flowrunner.sources import AtStart, Subscribe
 from flowrunner.step import Step
 from flowrunner.topics import matches
 
-#: Seconds that the virtual clock goes on at most, and calls of timers that a trial may come to.
+#: Seconds that the virtual clock goes on at most, and calls of timers that a rehearsal may come to.
 LONGEST, MOST_CALLS = 86_400.0, 1_000
 
 #: Looks and notes that are kept.
@@ -101,11 +101,13 @@ def try_flow(
     Nothing is published, and outside nothing is touched unless it `is_live`. The virtual clock goes on for `seconds`
     at most (by default a day), and begins at `now`. Raises FlowError for a flow that cannot be compiled.
     """
-    return asyncio.run(_Run(flow, arrival, is_live=is_live, now=now).play(LONGEST if seconds is None else seconds))
+    return asyncio.run(
+        _Rehearsal(flow, arrival, is_live=is_live, now=now).play(LONGEST if seconds is None else seconds)
+    )
 
 
-class _Run:
-    """One trial."""
+class _Rehearsal:
+    """One rehearsal."""
 
     def __init__(self, flow: Flow, arrival: Arrival, *, is_live: bool, now: float | None) -> None:
         self.flow = flow
@@ -114,7 +116,7 @@ class _Run:
         self.origins: list[tuple[Any, ...]] = []  # kept, so that no other object gets the id of one of them
         self.clock = VirtualClock(VirtualClock.START if now is None else now)
         self.program: Program = compile_flow(flow, taps=Taps(self.look))
-        self.host = Trial(flow, self.clock, self.note, self.explain, arrived=arrival.message, is_live=is_live)
+        self.host = RehearsalHost(flow, self.clock, self.note, self.explain, arrived=arrival.message, is_live=is_live)
 
     def look(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
         """See `flowrunner.compile.See`."""

@@ -49,7 +49,7 @@ class Tell(Protocol):
         """Note it."""
 
 
-class Trial:
+class RehearsalHost:
     """The host of a flow that is tried; see `Host`. What waits runs in the loop in which it is used."""
 
     def __init__(
