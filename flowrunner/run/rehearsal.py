@@ -101,9 +101,8 @@ def try_flow(
     Nothing is published, and outside nothing is touched unless it `is_live`. The virtual clock goes on for `seconds`
     at most (by default a day), and begins at `now`. Raises FlowError for a flow that cannot be compiled.
     """
-    return asyncio.run(
-        _Rehearsal(flow, arrival, is_live=is_live, now=now).play(LONGEST if seconds is None else seconds)
-    )
+    rehearsal = _Rehearsal(flow, arrival, is_live=is_live, now=now)
+    return asyncio.run(rehearsal.play(LONGEST if seconds is None else seconds))
 
 
 class _Rehearsal:

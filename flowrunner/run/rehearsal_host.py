@@ -1,13 +1,12 @@
 """Gives a flow that is tried with one message what it asks of its host, and notes what would have been done."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from flowrunner.clock import VirtualClock
-from flowrunner.code import Closing, Host, Publish, Running
+from flowrunner.code import Closing, Host, Publish
 from flowrunner.compile import Program
 from flowrunner.compile.function import name_steps
 from flowrunner.diagnostics import Diagnostic
@@ -16,6 +15,7 @@ from flowrunner.message import NO_PROPERTIES, Message, Properties
 from flowrunner.outside.files import Files
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.run.work import Work
 from flowrunner.step import walk
 from flowrunner.stores import Store, Stores
 from flowrunner.waiting import WaitingStep, WaitingWorker
@@ -23,7 +23,6 @@ from flowrunner.waiting import WaitingStep, WaitingWorker
 Kind = Literal["published", "logged", "failed", "handled", "tried", "stopped", "foretold", "queue"]
 
 State = TypeVar("State")
-Result = TypeVar("Result")
 Resource = TypeVar("Resource", bound=Closing)
 
 
@@ -72,8 +71,8 @@ class RehearsalHost:
         self.stores = Stores(clock)
         self.starts: list[Callable[[], object]] = []
         self.waits: list[Waits] = []
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.shared: dict[str, Closing] = {}
+        self.work = Work()
+        self.run, self.settled = self.work.run, self.work.settled
         self.steps = {name_steps(flow)[id(step)]: step for step in walk([*flow.steps, *flow.on_error.steps])}
 
     def bound(self, program: Program) -> dict[str, Callable[[Host], object]]:
@@ -106,18 +105,11 @@ class RehearsalHost:
 
         worker.note = hear
 
-    async def settled(self) -> None:
-        """Wait until nothing is done any more outside of the flow."""
-        while self.tasks:
-            await asyncio.wait(self.tasks)
-            await asyncio.sleep(0)  # what is called when a task is done is called a turn later
-
     async def close(self) -> None:
         """End everything."""
         for waits in self.waits:
             waits.close()
-        for resource in self.shared.values():
-            await resource.aclose()
+        await self.work.close()
 
     def publisher(self, connection: str) -> Publish:
         """See `Host`."""
@@ -162,24 +154,11 @@ class RehearsalHost:
         """See `Host`."""
         self.starts.append(start)
 
-    def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
-        """See `Host`."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.tasks.add(task)
-
-        def finish(task: asyncio.Task[Result]) -> None:
-            self.tasks.discard(task)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            done(task.result() if error is None else error)
-
-        task.add_done_callback(finish)
-        return task
-
     def share(self, name: str, make: Callable[[], Resource]) -> Resource:
         """See `Host`; files are foretold."""
-        if name not in self.shared:
-            self.shared[name] = make() if self.is_live or name != "files" else NoFiles(self.note)
-        return cast("Resource", self.shared[name])
+        if name == "files" and not self.is_live:
+            make = cast("Callable[[], Resource]", lambda: NoFiles(self.note))
+        return self.work.share(name, make)
 
     def waiting(self, waits: Waits) -> None:
         """See `Host`."""

@@ -13,9 +13,13 @@ Resource = TypeVar("Resource", bound=Closing)
 
 
 class Work:
-    """Coroutines of flows, in the running loop, and the resources that flows share."""
+    """Coroutines of flows, and the resources that flows share.
 
-    def __init__(self) -> None:
+    They run in the loop that `loop` gives when it is needed: the one that is running, unless it is said.
+    """
+
+    def __init__(self, loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.get_running_loop) -> None:
+        self._loop = loop
         self._tasks: set[asyncio.Task[Any]] = set()
         self._shared: dict[str, Closing] = {}
 
@@ -24,12 +28,10 @@ class Work:
 
         def finish(task: asyncio.Task[Result]) -> None:
             self._tasks.discard(task)
-            if task.cancelled():
-                done(asyncio.CancelledError())
-            else:
-                done(task.exception() or task.result())
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            done(task.result() if error is None else error)
 
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(finish)
         return task
@@ -39,6 +41,22 @@ class Work:
         if name not in self._shared:
             self._shared[name] = make()
         return cast("Resource", self._shared[name])
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is being done."""
+        return not self._tasks
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether flows share a resource, which `close` lets go of."""
+        return bool(self._shared)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being done any more, whatever one thing leads to."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+            await asyncio.sleep(0)  # what is called at the end of a task is called a turn later
 
     async def close(self) -> None:
         """Cancel what still runs, and let go of what was shared."""

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from threading import Thread
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from flowrunner.code import Closing, Running
+from flowrunner.run.work import Work
 
 Result = TypeVar("Result")
 Resource = TypeVar("Resource", bound=Closing)
@@ -16,60 +17,37 @@ class Beside:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._shared: dict[str, Closing] = {}
+        self._work = Work(self._opened)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._shared and self._loop is None:
-            self._loop = asyncio.new_event_loop()
+        if self._work.is_shared:
+            self._opened()
         if self._loop is None:
             return
-        for task in self._tasks:
-            task.cancel()
-        self._complete(self._end())
+        self._complete(self._work.close())
         self._loop.close()
         self._loop = None
 
     def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
         """See `flowrunner.code.Host`."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-
-        def finish(task: asyncio.Task[Result]) -> None:
-            self._tasks.discard(task)
-            if task.cancelled():
-                done(asyncio.CancelledError())
-            else:
-                done(task.exception() or task.result())
-
-        task.add_done_callback(finish)
-        return task
+        return self._work.run(work, done)
 
     def share(self, name: str, make: Callable[[], Resource]) -> Resource:
         """See `flowrunner.code.Host`."""
-        if name not in self._shared:
-            self._shared[name] = make()
-        return cast("Resource", self._shared[name])
+        return self._work.share(name, make)
 
     def settle(self) -> None:
         """Wait until nothing is being worked on any more."""
-        while self._tasks:
-            self._complete(self._settled())
+        while not self._work.is_done:
+            self._complete(self._work.settled())
 
-    async def _settled(self) -> None:
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-            await asyncio.sleep(0)  # what is to be called at the end of a task is called a turn later
-
-    async def _end(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(resource.aclose() for resource in self._shared.values()), return_exceptions=True)
-        self._shared.clear()
+    def _opened(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop
 
     def _complete(self, work: Coroutine[Any, Any, None]) -> None:
         loop = self._loop
