@@ -94,6 +94,11 @@ class Connection:
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def clients(self) -> tuple[int, int]:
+        """See `flowrunner.run.shown.Connected`."""
+        return int(self.terms is not None), 1
+
     def start(self) -> None:
         """Begin to connect; returns at once."""
         loop = asyncio.get_running_loop()

@@ -13,8 +13,8 @@ from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 
 if TYPE_CHECKING:
-    from flowrunner.run.recent import Recent
     from flowrunner.run.reload import Reloader
+    from flowrunner.run.shown import Remembers
     from flowrunner.run.watch import Changes
 
 T = TypeVar("T")
@@ -43,14 +43,10 @@ class Following:
     """
 
     def __init__(self, edits: Edits, runner: Runner, report: Report) -> None:
-        from flowrunner.run.recent import Recent
-
         self._edits = edits
         self._report = report
         self._runner = runner
-        self._recent = Recent(runner.clock) if edits.has_previews else None
-        if self._recent is not None:
-            self._recent.watch(runner.flows.values())
+        self._recent = runner.remember() if edits.has_previews else None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reloader: Reloader | None = None
         self._changes: Changes | None = None
@@ -58,14 +54,14 @@ class Following:
         self._noting = self._begin(self._note())
 
     @property
-    def recent(self) -> "Recent | None":
+    def recent(self) -> "Remembers | None":
         """The last messages of each flow, if they are remembered."""
         return self._recent
 
     def watch(self) -> None:
         """Look at the flows that run now: they were exchanged for others that do the same."""
         if self._recent is not None:
-            self._recent.watch(self._runner.flows.values())
+            self._recent.follow()
 
     async def quiet(self) -> None:
         """Wait until it is noted what runs."""

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from flowrunner.clock import Clock
 from flowrunner.code import Host
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.lines import Waits
 from flowrunner.message import Message, Properties
+from flowrunner.run.states import Shown, show_states
 from flowrunner.sources import Source
 
 _log = logging.getLogger("flowrunner.run")
@@ -158,6 +160,10 @@ class LiveFlow:
         self.handled += before.handled
         for reason, count in before.stopped.items():
             self.stopped[reason] = self.stopped.get(reason, 0) + count
+
+    def show_states(self, clock: Clock) -> dict[str, Shown]:
+        """What each step remembers; see `show_states`."""
+        return show_states(self, clock)
 
     def begin(self) -> None:
         """Let the timers of its steps run."""

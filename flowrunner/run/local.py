@@ -16,9 +16,9 @@ from flowrunner.frame import draw
 from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
 from flowrunner.run.local_place import has_local_sockets, known_paths, own_path, process_of
-from flowrunner.run.overview import Meter, Shows, overview
+from flowrunner.run.overview import Meter, overview
 from flowrunner.run.report import Report
-from flowrunner.run.runner import Runner
+from flowrunner.run.shown import Looked
 from flowrunner.run.viewing import NoSuchStep, Viewing
 
 #: Bytes of a request, and of an answer; viewers at a time, and seconds between two looks at what they see.
@@ -55,7 +55,7 @@ class Desk:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: Looked,
         library: Library[Any],
         *,
         folder: Path,
@@ -106,6 +106,7 @@ class Desk:
             asked = orjson.loads(line)
             match asked:
                 case {"ask": "status"}:
+                    await self._runner.refresh(states=None)
                     _put(writer, self._overview(meter))
                     meter = meter.copy() if meter is self._meter else meter
                 case {"ask": "tap", "flow": str(flow)}:
@@ -120,9 +121,8 @@ class Desk:
             await writer.drain()
 
     def _overview(self, meter: Meter) -> Object:
-        runner: Shows = self._runner
         about = {"folder": self._folder, "since": self._since, "is_read_only": self._is_read_only}
-        return overview(runner, self._library.contents, meter, **about)  # type: ignore[arg-type]
+        return overview(self._runner, self._library.contents, meter, **about)  # type: ignore[arg-type]
 
     async def _tap(
         self, name: str, asked: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -171,7 +171,7 @@ class Desk:
 class Show:
     """Tells one viewer what is seen of a flow, as far as it can take that."""
 
-    def __init__(self, name: str, viewing: Viewing, runner: Runner, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, name: str, viewing: Viewing, runner: Looked, writer: asyncio.StreamWriter) -> None:
         self._name = name
         self._viewings = [viewing]
         self._runner = runner

@@ -1,68 +1,22 @@
 """Turns a runner into what it can say about itself: its flows, what went wrong in them, what waits, its connections."""
 
 import os
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from flowrunner import __version__
-from flowrunner.clock import Clock
 from flowrunner.compile.failure import step_at
 from flowrunner.compile.function import name_steps
-from flowrunner.connections import ConnectionSettings
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.contents import Contents, Version
 from flowrunner.read.flow import Flow
 from flowrunner.read.load import SETTINGS_FILE, shown_name
-from flowrunner.run.failures import Failures, Tally
-from flowrunner.run.link import Link, Terms
-from flowrunner.run.live import LiveFlow
-from flowrunner.run.states import show_states
+from flowrunner.run.failures import Tally
+from flowrunner.run.shown import Connected, Shown, ShownFlow, Shows, Tallies
 
 #: Kinds of errors, and reasons of `stop`, that are shown of one flow.
 MOST_ERRORS = 8
-
-Shown = dict[str, Any]
-
-
-class Connected(Protocol):
-    """A connection, as far as it is shown."""
-
-    @property
-    def settings(self) -> ConnectionSettings:
-        """Its settings; only what is safe to show is shown."""
-
-    @property
-    def terms(self) -> Terms | None:
-        """What the broker allows; None while there is no broker."""
-
-    @property
-    def link(self) -> Link:
-        """Its counters."""
-
-
-class Shows(Protocol):
-    """A runner, as far as it is shown."""
-
-    @property
-    def flows(self) -> Mapping[str, LiveFlow]:
-        """What runs, by name."""
-
-    @property
-    def connections(self) -> Mapping[str, Connected]:
-        """The connections in use, by name."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the flows."""
-
-    @property
-    def stores(self) -> Mapping[tuple[str, str], Sized]:
-        """The named values of `state` steps, by flow (empty for those that are shared) and name."""
-
-    @property
-    def failures(self) -> Failures:
-        """What failed."""
 
 
 class Meter:
@@ -118,10 +72,12 @@ def overview(
 def show_connection(name: str, one: Connected, rate: Callable[[str, int], float]) -> Shown:
     """A connection: where it goes, whether it stands, and what was published on it."""
     published = one.link.published
+    there, clients = one.clients
     return {
         "name": name,
         "url": one.settings.shown,
-        "is_there": one.terms is not None,
+        "is_there": there == clients,
+        **({"clients": {"there": there, "all": clients}} if clients > 1 else {}),
         "version": one.terms.version if one.terms is not None else None,
         "published": published,
         "rate": rate(f"connection {name}", published),
@@ -130,7 +86,7 @@ def show_connection(name: str, one: Connected, rate: Callable[[str, int], float]
     }
 
 
-def tallies_of(live: LiveFlow, failures: Failures) -> list[Tally]:
+def tallies_of(live: ShownFlow, failures: Tallies) -> list[Tally]:
     """What failed in the running version of a flow, the latest first."""
     found = [tally for tally in list(failures.tallies.values()) if tally.flow == live.name and tally.last >= live.since]
     return sorted(found, key=lambda tally: -tally.last)[:MOST_ERRORS]
@@ -145,7 +101,7 @@ def _flow(version: Version[Any], runner: Shows, meter: Meter, mistakes: Mapping[
     head: Shown = {"name": flow.name, "file": file, "line": flow.span.line}
     if live is None:
         return {**head, "status": "not started" if flow.is_enabled else "off"}
-    states = show_states(live, runner.clock)
+    states = live.show_states(runner.clock)
     stores = {name: len(store) for (own, name), store in runner.stores.items() if own == flow.name}
     return {
         **head,

@@ -1,7 +1,7 @@
 """Turns what arrives into a short memory of it: the last messages of each flow, within bounds."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from flowrunner.clock import Clock, Timer
 from flowrunner.message import Properties
 from flowrunner.records import dataclass
 from flowrunner.run.live import Handler, LiveFlow
+from flowrunner.run.timings import Counts, Timings
 
 #: Messages that are remembered of a flow. As many are looked at in a second; those on top of them cost nothing.
 MOST = 20
@@ -54,11 +55,13 @@ class Recent:
     """The last messages of each flow, by name: an edited flow has those of the version before.
 
     It puts itself before the handlers of flows, and steps aside from a flow that had enough messages in this second.
-    `observe` is told how long (seconds) a flow took for each that is remembered.
+    `flows` says what runs. `observe` is told how long (seconds) a flow took for each that is remembered.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, flows: Callable[[], Iterable[LiveFlow]] = tuple) -> None:
         self._clock = clock
+        self._flows = flows
+        self._timings: Timings | None = None
         self._last: dict[str, _Last] = {}
         self._watched: dict[LiveFlow, _Watch] = {}
         self._timer: Timer | None = None
@@ -75,6 +78,25 @@ class Recent:
         self._last = {name: last for name, last in self._last.items() if name in names}
         for last in self._last.values():
             last.most = min(MOST_BYTES, MOST_BYTES_OF_ALL // len(names))
+
+    def follow(self) -> None:
+        """Look at the flows that run now."""
+        self.watch(self._flows())
+
+    async def last(self, flow: str) -> tuple[Arrived, ...]:
+        """The same as `of`, for those who ask one that may be elsewhere."""
+        return self.of(flow)
+
+    def measure(self) -> None:
+        """Measure from now on how long flows take."""
+        if self._timings is None:
+            self._timings = Timings()
+            self.observe = self._timings.observe
+
+    @property
+    def timings(self) -> Mapping[str, Counts]:
+        """What was measured, by flow."""
+        return self._timings.known() if self._timings is not None else {}
 
     def of(self, flow: str) -> tuple[Arrived, ...]:
         """The last messages of a flow, the oldest first."""

@@ -21,10 +21,10 @@ from flowrunner.read.library import Library
 from flowrunner.read.load import SETTINGS_FILE, shown_name
 from flowrunner.run import previews
 from flowrunner.run.live import LiveFlow
-from flowrunner.run.recent import Recent
 from flowrunner.run.reload_report import Reload, as_json, line_of, mended_line, stale_line
 from flowrunner.run.report import Report
 from flowrunner.run.running import Running, shown_paths, write_running
+from flowrunner.run.shown import Remembers
 
 #: Edited flows of which one reload shows what their last messages would have become.
 _MOST_PREVIEWS = 3
@@ -66,7 +66,7 @@ class Reloader:
         *,
         paths: Sequence[Path] = (),
         folder: Path | None = None,
-        recent: Recent | None = None,
+        recent: Remembers | None = None,
         publish: Callable[[dict[str, Any]], object] | None = None,
         reconnect: Reconnect | None = None,
     ) -> None:
@@ -154,7 +154,7 @@ class Reloader:
         reconnected = await self._connect(after)
         await self._runner.apply(programs.values())
         if self._recent is not None:
-            self._recent.watch(self._runner.flows.values())
+            self._recent.follow()
         found = self._compare(_flows(old), _flows(self._programs()))
         reload = Reload(
             found,
@@ -166,7 +166,7 @@ class Reloader:
             reconnected,
         )
         self._say(reload, before, after)
-        self._preview(found, old, programs)
+        await self._preview(found, old, programs)
         if self._publish is not None:
             self._publish(as_json(reload))
         await self.note()
@@ -241,14 +241,14 @@ class Reloader:
         name = version.flow.name
         self._report.say("stale", stale_line(name, version.since, now=now), level="warning", flow=name)
 
-    def _preview(self, found: Difference, old: Mapping[str, Program], new: Mapping[str, Program]) -> None:
+    async def _preview(self, found: Difference, old: Mapping[str, Program], new: Mapping[str, Program]) -> None:
         """Show what the last messages of edited flows would have become."""
         if self._recent is None:
             return
         clock = self._runner.clock
         for name in list(found.changed)[:_MOST_PREVIEWS]:
-            arrived = self._recent.of(name)
             try:
+                arrived = await self._recent.last(name)
                 compared = previews.compare(old[name], new[name], arrived, until=clock.time(), now=clock.now())
             except Exception:  # noqa: BLE001 - nobody depends on it
                 _log.exception("the preview of `%s` failed", name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowrunner.clock import Clock
 from flowrunner.code import Publish
 from flowrunner.connections import ConnectionSettings, TlsSettings
+from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.run.backoff import Backoff
 from flowrunner.run.binding import Binding
 from flowrunner.run.clock import LoopClock
@@ -35,6 +36,7 @@ from flowrunner.stores import Store
 
 if TYPE_CHECKING:
     from flowrunner.run.explaining import Explaining
+    from flowrunner.run.shown import Remembers
 
 #: Seconds that brokers have to answer before what is not about messages begins.
 FIRST_TRY = 3.0
@@ -255,6 +257,33 @@ class Runner:
             async with asyncio.timeout(FIRST_TRY):
                 for connection in list(self.connections.values()):
                     await connection.tried()
+
+    #: It is one process, and does all itself; see `flowrunner.run.shown.Shows`.
+    workers: tuple[()] = ()
+
+    async def refresh(self, states: Collection[str] | None = ()) -> None:
+        """See `flowrunner.run.shown.Shows`: what is shown is what there is."""
+
+    async def publish(
+        self,
+        connection: str,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,  # noqa: FBT001, FBT002 - the signature of `Publish`
+        properties: Properties = NO_PROPERTIES,
+        /,
+    ) -> None:
+        """Publish for whoever asks, and no flow. Raises StepError if the message can never be sent."""
+        self.publisher(connection)(topic, payload, qos, retain, properties)
+
+    def remember(self) -> "Remembers":
+        """What remembers the last messages of each flow from now on."""
+        from flowrunner.run.recent import Recent
+
+        recent = Recent(self.clock, lambda: self.flows.values())  # noqa: PLW0108 - `flows` is another one after each change
+        recent.follow()
+        return recent
 
     def publisher(self, connection: str) -> Publish:
         """The function that publishes on a connection, which is opened if it is not yet."""

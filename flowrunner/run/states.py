@@ -1,12 +1,12 @@
 """Turns what the steps of a flow remember into what is shown of it: what waits, and when its time has come."""
 
+from collections.abc import Hashable, Mapping
 from heapq import nsmallest
-from typing import Any
+from typing import Any, Protocol
 
 from flowrunner.clock import Clock
 from flowrunner.lines import Line
 from flowrunner.memory import Deadlines, Memory
-from flowrunner.run.live import LiveFlow
 
 #: Times that are shown of a step, the nearest ones.
 _MOST = 3
@@ -15,7 +15,15 @@ _LONGEST_KEY = 40
 Shown = dict[str, Any]
 
 
-def show_states(flow: LiveFlow, clock: Clock) -> dict[str, Shown]:
+class Keeps(Protocol):
+    """A flow whose steps may keep something."""
+
+    @property
+    def states(self) -> Mapping[str, tuple[Hashable, object]]:
+        """What they keep, by name and with its shape."""
+
+
+def show_states(flow: Keeps, clock: Clock) -> dict[str, Shown]:
     """What each step of a flow remembers, by its name; steps without anything are left out."""
     shown = ((name, show_state(state, clock)) for name, (_, state) in flow.states.items())
     return {name: found for name, found in shown if found}

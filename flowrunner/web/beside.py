@@ -36,7 +36,7 @@ async def show_page(
             report.say("no-page", str(error), level="warning")
         else:
             if recent is not None:
-                recent.observe = server.pages.metrics.observe
+                recent.measure()
             words = f"look at it on {server.plain_url if place.is_read_only else server.url}"
             report.say("page", words, url=server.url)
         yield

@@ -10,10 +10,10 @@ from flowrunner.compile import Program
 from flowrunner.jsons import dumps
 from flowrunner.read.library import Library
 from flowrunner.run.report import News, Report
+from flowrunner.run.shown import Published, Remembers
 from flowrunner.web.cards import Cards, show_diagnostic
 from flowrunner.web.figures import TICK, Figures
 from flowrunner.web.looks import Look, Looks
-from flowrunner.web.runs import Remembers, Runs
 
 #: Events that a viewer may be behind; one that is further behind gets the whole picture anew.
 _MOST_BEHIND = 100
@@ -59,7 +59,7 @@ class Board:
 
     def __init__(
         self,
-        runs: Runs,
+        runs: Published,
         library: Library[Program],
         report: Report,
         *,
@@ -92,8 +92,12 @@ class Board:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
 
+    async def refresh(self) -> None:
+        """Learn how everything is now."""
+        await self.runs.refresh(states=self.looks.sights.keys())
+
     def state(self) -> dict[str, Any]:
-        """The whole picture."""
+        """The whole picture, as of the last `refresh`."""
         numbers = self._figures.look(self.looks.sights)
         return {**self._cards.make(self.library.contents, self.runs.flows), "numbers": numbers, "news": self._news}
 
@@ -103,10 +107,12 @@ class Board:
         if self._ticking is None or self._ticking.done():
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
         try:
+            await self.refresh()
             yield event("state", self.state())
             while True:
                 if one.is_behind:
                     one.is_behind, one.events = False, asyncio.Queue(_MOST_BEHIND)
+                    await self.refresh()
                     yield event("state", self.state())
                 told = await one.events.get()
                 if told is None:
@@ -165,6 +171,7 @@ class Board:
             try:
                 self._tell_messages()
                 if turn % _TURNS == 0:
+                    await self.refresh()
                     self._tell("tick", self._figures.look(self.looks.sights))
             except Exception:  # noqa: BLE001 - flows go on, and so does the page
                 _log.exception("the page could not be told")

@@ -11,7 +11,7 @@ from flowrunner.frame import draw as draw_frame
 from flowrunner.read.contents import Contents, Version
 from flowrunner.read.flow import Flow
 from flowrunner.read.load import SETTINGS_FILE, shown_name
-from flowrunner.run.live import LiveFlow
+from flowrunner.run.shown import ShownFlow
 from flowrunner.web.joins import find_joins
 from flowrunner.web.picture import draw
 
@@ -27,7 +27,7 @@ class Cards:
     def __init__(self) -> None:
         self._pictures: dict[int, tuple[Flow, Card]] = {}
 
-    def make(self, contents: Contents[Program], running: Mapping[str, LiveFlow]) -> dict[str, Any]:
+    def make(self, contents: Contents[Program], running: Mapping[str, ShownFlow]) -> dict[str, Any]:
         """All cards, what joins them, and the mistakes that belong to no flow (`settings`)."""
         errors = _by_file(contents.diagnostics)
         cards = [self.card(version, running.get(name), errors) for name, version in contents.versions.items()]
@@ -43,7 +43,7 @@ class Cards:
             "settings": [frame for file, found in errors.items() if _is_settings(file) for frame in found],
         }
 
-    def card(self, version: Version[Program], live: LiveFlow | None, errors: Mapping[str, list[Card]]) -> Card:
+    def card(self, version: Version[Program], live: ShownFlow | None, errors: Mapping[str, list[Card]]) -> Card:
         """The card of one flow."""
         flow = version.flow
         if live is not None and isinstance(live.program.flow, Flow):

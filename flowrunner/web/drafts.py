@@ -15,10 +15,10 @@ from flowrunner.read.flow import Flow, read_flow_file
 from flowrunner.read.load import shown_name
 from flowrunner.run.previews import Pair, compare, text_of
 from flowrunner.run.recent import Arrived
+from flowrunner.run.shown import Remembers, Shows
 from flowrunner.steps import all_steps
 from flowrunner.text import Source
 from flowrunner.web.payloads import show
-from flowrunner.web.runs import Remembers, Runs
 
 #: Bytes of a text that is looked at as somebody types, diagnostics that are told, messages and effects that are shown.
 MOST = 262_144
@@ -34,7 +34,7 @@ class _Checked:
 
 
 async def check_draft(
-    text: str, path: Path, *, contents: Contents[Program], files: Sequence[Path], runs: Runs, recent: Remembers | None
+    text: str, path: Path, *, contents: Contents[Program], files: Sequence[Path], runs: Shows, recent: Remembers | None
 ) -> dict[str, Any]:
     """The diagnostics of a text that is not saved, and what the last messages of its flows would become.
 
@@ -44,7 +44,7 @@ async def check_draft(
         return {"diagnostics": [], "previews": [], "note": "the text is too large to be looked at as you type"}
     checked = await asyncio.to_thread(_check, text, path, contents, files)
     found = sorted(set(checked.diagnostics), key=lambda one: one.sort_key)[:_MOST_DIAGNOSTICS]
-    previews = [preview for program in checked.programs if (preview := _preview(program, contents, runs, recent))]
+    previews = [preview for program in checked.programs if (preview := await _preview(program, contents, runs, recent))]
     return {"diagnostics": [as_json(one) for one in found], "previews": previews}
 
 
@@ -72,13 +72,13 @@ def _compiled(flow: Flow) -> Program:
     return compile_flow(flow)
 
 
-def _preview(
-    program: Program, contents: Contents[Program], runs: Runs, recent: Remembers | None
+async def _preview(
+    program: Program, contents: Contents[Program], runs: Shows, recent: Remembers | None
 ) -> dict[str, Any] | None:
     """What the last messages of a flow would become, beside what they became; None where there are none."""
     name = program.flow.name
     known = contents.versions.get(name)
-    arrived = list(recent.of(name))[-_MOST_MESSAGES:] if recent is not None else []
+    arrived = (await recent.last(name))[-_MOST_MESSAGES:] if recent is not None else ()
     if not arrived:
         return None
     clock = runs.clock

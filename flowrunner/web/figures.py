@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.read.flow import Flow
-from flowrunner.run.failures import Failures
-from flowrunner.run.live import LiveFlow
-from flowrunner.run.overview import MOST_ERRORS, Connected, show_connection, tallies_of
-from flowrunner.run.states import show_states
+from flowrunner.run.overview import MOST_ERRORS, show_connection, tallies_of
+from flowrunner.run.shown import Connected, ShownFlow, Shows, Tallies
 from flowrunner.web.cards import show_diagnostic
 from flowrunner.web.picture import step_at
-from flowrunner.web.runs import Runs
 from flowrunner.web.sight import Sight
 
 #: Seconds between two looks, and looks over which a rate is taken.
@@ -76,7 +73,7 @@ class _Steps:
 class Figures:
     """The numbers of a runner. `look` takes them; where nobody looks, nothing is done."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Shows) -> None:
         self._runs = runs
         self._rates: dict[str, Rate] = {}
         self._steps: dict[str, _Steps] = {}
@@ -96,7 +93,7 @@ class Figures:
             "connections": [self._connection(name, one, now) for name, one in self._runs.connections.items()],
         }
 
-    def _flow(self, live: LiveFlow, now: float, sight: Sight | None) -> Numbers:
+    def _flow(self, live: ShownFlow, now: float, sight: Sight | None) -> Numbers:
         received = live.received
         found: Numbers = {"received": received, "rate": self._rate(f"flow {live.name}", now, received)}
         found |= {name: value for name in ("dropped", "handled") if (value := getattr(live, name))}
@@ -106,7 +103,7 @@ class Figures:
             steps = self._steps.setdefault(live.name, _Steps(sight, received))
             found["steps"] = steps.look(now, received)
             found["scaled"] = steps.is_scaled
-            found["states"] = show_states(live, self._runs.clock)
+            found["states"] = live.show_states(self._runs.clock)
         if live.dropped:
             found["errors"] = show_errors(live, self._runs.failures)
         return found
@@ -118,7 +115,7 @@ class Figures:
         return show_connection(name, one, lambda name, total: self._rate(name, now, total))
 
 
-def show_errors(live: LiveFlow, failures: Failures) -> list[Numbers]:
+def show_errors(live: ShownFlow, failures: Tallies) -> list[Numbers]:
     """What failed in a flow, the latest first, with the step where it did."""
     flow = live.program.flow
     shown = []

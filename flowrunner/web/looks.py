@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from flowrunner.read.flow import Flow
-from flowrunner.web.runs import Runs
+from flowrunner.run.shown import Looked
 from flowrunner.web.sight import Sight
 
 #: Flows that are tapped at a time; seconds that pass before a change of view is taken up, and for which taps that
@@ -31,7 +31,7 @@ class Look:
 class Looks:
     """Who looks at what. `changed` is called when flows were exchanged for tapped ones, or back."""
 
-    def __init__(self, runs: Runs, changed: Callable[[], object]) -> None:
+    def __init__(self, runs: Looked, changed: Callable[[], object]) -> None:
         self.sights: dict[str, Sight] = {}
         self._runs = runs
         self._changed = changed

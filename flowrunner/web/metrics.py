@@ -1,9 +1,10 @@
 """Turns the counters of a runner into what Prometheus reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowrunner.read.flow import Flow
+from flowrunner.run.timings import buckets
 from flowrunner.web.board import Board
 from flowrunner.web.picture import step_at
 
@@ -13,27 +14,16 @@ if TYPE_CHECKING:
 #: Reasons of `stop` that are told apart for one flow: each is a series for ever.
 _MOST_REASONS = 20
 
-#: Seconds: a fused flow takes microseconds, one with a large table milliseconds.
-BUCKETS = (0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 1.0)
-
 
 class Metrics:
-    """What `/metrics` answers. `observe` takes how long (seconds) a flow took for a message that was measured."""
+    """What `/metrics` answers."""
 
     def __init__(self, board: Board) -> None:
-        from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+        from prometheus_client import CollectorRegistry, ProcessCollector
 
         self.registry: CollectorRegistry = CollectorRegistry()
         self.registry.register(Collector(board))
         ProcessCollector(registry=self.registry)
-        seconds = Histogram(
-            "flowrunner_message_seconds",
-            "Time that the steps of a flow took for a message, without waiting; of some messages a second",
-            ["flow"],
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
-        self.observe: Callable[[str, float], None] = lambda flow, took: seconds.labels(flow).observe(took)
 
     def text(self) -> tuple[bytes, str]:
         """All metrics in the text format of Prometheus, and its media type."""
@@ -58,6 +48,7 @@ class Collector:
         yield from self._errors()
         yield from self._steps()
         yield from self._connections()
+        yield self._timings()
 
     def _flows(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -122,3 +113,13 @@ class Collector:
             dropped.add_metric([name], one.link.dropped)
             pending.add_metric([name], one.link.pending)
         yield from (is_up, published, dropped, pending)
+
+    def _timings(self) -> "Metric":
+        from prometheus_client.core import HistogramMetricFamily
+
+        words = "Time that the steps of a flow took for a message, without waiting; of some messages a second"
+        seconds = HistogramMetricFamily("flowrunner_message_seconds", words, labels=["flow"])
+        recent = self._board.recent
+        for flow, (taken, counts) in (recent.timings if recent is not None else {}).items():
+            seconds.add_metric([flow], list(buckets(counts)), taken)
+        return seconds

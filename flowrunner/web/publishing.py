@@ -3,8 +3,8 @@
 from typing import Any
 
 from flowrunner.errors import FlowrunnerError, StepError
+from flowrunner.run.shown import Published
 from flowrunner.topics import BadTopic, check_topic
-from flowrunner.web.runs import Runs
 
 #: Bytes of a payload that is typed into a page.
 MOST = 262_144
@@ -14,7 +14,7 @@ class BadMessage(FlowrunnerError):
     """What was typed cannot be published; the message says why."""
 
 
-def publish(runs: Runs, typed: Any) -> None:
+async def publish(runs: Published, typed: Any) -> None:
     """Publish a message: `topic`, `payload` (a text), `qos`, `retain`, `connection`. Raises BadMessage."""
     if not isinstance(typed, dict):
         raise BadMessage("a message must be a JSON object")
@@ -31,7 +31,7 @@ def publish(runs: Runs, typed: Any) -> None:
         data = payload.encode()
         if len(data) > MOST:
             raise BadMessage("the payload is too large for the page")
-        runs.publisher(connection)(topic, data, qos, retain)
+        await runs.publish(connection, topic, data, qos, retain)
     except BadTopic as error:
         raise BadMessage(f"{error.message}{f' ({error.help})' if error.help else ''}") from None
     except UnicodeEncodeError:

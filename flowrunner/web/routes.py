@@ -108,12 +108,15 @@ class Pages:
 
     async def ready(self, _: Request) -> Response:
         """Whether every connection in use has its broker."""
-        away = [name for name, one in self.board.runs.connections.items() if one.terms is None]
+        await self.board.runs.refresh()
+        connections = self.board.runs.connections.items()
+        away = [name for name, one in connections if one.clients[0] < one.clients[1]]
         status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.OK
         return _json({"status": "away" if away else "ready", "flows": len(self.board.runs.flows)}, status)
 
     async def show_metrics(self, _: Request) -> Response:
         """The counters for Prometheus."""
+        await self.board.runs.refresh()
         text, media_type = self.metrics.text()
         return Response(text, headers={"content-type": media_type})
 
@@ -126,6 +129,7 @@ class Pages:
 
     async def state(self, _: Request) -> Response:
         """All that is known, once."""
+        await self.board.refresh()
         return _json(self.board.state())
 
     async def events(self, request: Request) -> Response:
@@ -197,7 +201,7 @@ class Pages:
         """Publish a message."""
         if self.is_read_only:
             raise HTTPException(HTTPStatus.FORBIDDEN, "this page is for looking only")
-        publish(self.board.runs, await _read_json(request))
+        await publish(self.board.runs, await _read_json(request))
         return _json({"ok": True})
 
     def _must_write(self) -> None:

@@ -17,7 +17,7 @@ class FakeRunner:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.flows: dict[str, LiveFlow] = {}
-        self.recent = Recent(self.clock)
+        self.recent = Recent(self.clock, lambda: self.flows.values())  # noqa: PLW0108 - it is replaced
         self.hosts: dict[LiveFlow, DryHost] = {}
         self.refused: set[str] = set()
         self.turns: list[Collection[str]] = []

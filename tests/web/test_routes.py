@@ -173,7 +173,8 @@ async def test_health_readiness_and_metrics(page: Site) -> None:
     page.deliver("warm", b'{"t": 30}')
     page.deliver("warm", b"{}")
     page.deliver("warm", b"{}")
-    page.shop.following.recent.observe = page.pages.metrics.observe  # type: ignore[union-attr]
+    assert page.board.recent is not None
+    page.board.recent.measure()
     page.deliver("warm", b"{}")
     text = (await page.get("/metrics")).text
     for line in (

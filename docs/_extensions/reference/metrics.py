@@ -12,7 +12,7 @@ _KINDS = {
     "Counter": "counter",
     "GaugeMetricFamily": "gauge",
     "Gauge": "gauge",
-    "Histogram": "histogram",
+    "HistogramMetricFamily": "histogram",
 }
 _WORDS = """
 The page of `flowrunner run` answers at `/metrics` in the text format of Prometheus. On this machine anybody may ask;
