@@ -1,8 +1,6 @@
 """Turns messages into what a flow would do with them, on the side: nothing is published, nothing outside is touched."""
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +11,7 @@ from flowrunner.jsons import to_payload
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.run.aside import same_chance
 from flowrunner.run.dry_host import DryHost, Effect, Effects
 from flowrunner.run.recent import Arrived
 from flowrunner.sources import AtStart, Cron, Every, Subscribe
@@ -38,7 +37,7 @@ def run_dry(program: Program, arrived: Sequence[Arrived], *, until: float, now: 
     start = arrived[0].time if arrived else until
     host = DryHost(program, VirtualClock(now - (until - start)))
     deadline = perf_counter() + seconds
-    with _same_chance():
+    with same_chance():  # for both versions
         handler = host.without_waiting().bind(host)
         for begin in host.starts:
             begin()
@@ -59,7 +58,7 @@ def run_dry(program: Program, arrived: Sequence[Arrived], *, until: float, now: 
 def _enter(host: DryHost, handler: Callable[..., None], message: Arrived) -> Effects:
     """What comes of one message at once."""
     _, topic, payload, qos, retain, properties = message
-    entry = entry_of(host.program.flow, message)
+    entry = entry_of(host.flow, message)
     if entry is None:
         return UNHEARD
     try:
@@ -83,17 +82,6 @@ def entry_of(flow: Flow, message: Arrived) -> int | None:
             case AtStart() if message.topic == f"at_start/{flow.name}" and not isinstance(message.payload, bytes):
                 return entry
     return None
-
-
-@contextmanager
-def _same_chance() -> Iterator[None]:
-    """Chance is the same for both versions, and goes on as if nothing had been asked of it."""
-    state = random.getstate()
-    random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def _bytes_of(payload: Any) -> bytes:

@@ -5,17 +5,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from flowrunner.clock import Timer, VirtualClock
-from flowrunner.code import Closing, Publish, Running
+from flowrunner.code import Closing, Running
 from flowrunner.compile import Program
 from flowrunner.errors import StepError
-from flowrunner.lines import Line, Waits, Worker
+from flowrunner.lines import Line, Worker
 from flowrunner.memory import Held
-from flowrunner.message import NO_PROPERTIES, Message, Properties
+from flowrunner.message import Message
 from flowrunner.records import dataclass
-from flowrunner.stores import Store, Stores
+from flowrunner.run.aside import Aside
 from flowrunner.waiting import PASS
 
-State = TypeVar("State")
 Result = TypeVar("Result")
 Resource = TypeVar("Resource", bound=Closing)
 
@@ -54,15 +53,13 @@ class DryClock:
         return self._clock.call_at(when, call if self._left > 0 else _nothing)
 
 
-class DryHost:
+class DryHost(Aside):
     """The host of one flow that is tried."""
 
     def __init__(self, program: Program, clock: VirtualClock) -> None:
         self.program = program
         self.clock = DryClock(clock)
-        self.now = clock.now
-        self.stores = Stores(self.clock)
-        self.starts: list[Callable[[], object]] = []
+        super().__init__(program.flow, self.clock)
         self.effects: list[Effect] = []
         self.count = 0
 
@@ -86,20 +83,10 @@ class DryHost:
         effects, self.effects = tuple(self.effects), []
         return effects
 
-    def publisher(self, connection: str) -> Publish:
-        """See `Host`."""
-
-        def publish(
-            topic: str,
-            payload: bytes,
-            qos: int = 0,
-            retain: bool = False,  # noqa: FBT001, FBT002
-            properties: Properties = NO_PROPERTIES,
-            /,
-        ) -> None:
-            self.note(Effect("→", topic, payload, (qos, retain, repr(dict(properties)), connection)))
-
-        return publish
+    def sent(self, message: Message, connection: str) -> None:
+        """See `Aside`."""
+        rest = (message.qos, message.retain, repr(dict(message.properties)), connection)
+        self.note(Effect("→", message.topic, message.payload, rest))
 
     def log(self, flow: str, level: str, text: str) -> None:  # noqa: ARG002
         """See `Host`."""
@@ -113,20 +100,6 @@ class DryHost:
     def handled(self, flow: str, error: Exception) -> None:
         """See `Host`."""
 
-    def keep(self, name: str, shape: Hashable, make: Callable[[], State]) -> State:  # noqa: ARG002
-        """See `Host`: the memory is empty."""
-        return make()
-
-    def store(self, name: str, *, is_shared: bool, is_kept: bool, max_keys: int | None) -> Store:  # noqa: ARG002
-        """See `Host`: nothing is on a disk."""
-        store = self.stores.open("" if is_shared else self.program.flow.name, name)
-        store.claim(self, max_keys)
-        return store
-
-    def on_turn(self, start: Callable[[], object], stop: Callable[[], object]) -> None:  # noqa: ARG002
-        """See `Host`."""
-        self.starts.append(start)
-
     def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
         """See `Host`: nothing is done outside."""
         work.close()
@@ -136,18 +109,6 @@ class DryHost:
     def share(self, name: str, make: Callable[[], Resource]) -> Resource:  # noqa: ARG002
         """See `Host`: there is nothing outside."""
         raise _refused()
-
-    def waiting(self, waits: Waits) -> None:
-        """See `Host`."""
-
-    def queue_dropped(self, flow: str, place: str) -> None:
-        """See `Host`."""
-
-    def queue_drained(self, flow: str, place: str) -> None:
-        """See `Host`."""
-
-    def stopped(self, flow: str, reason: str) -> None:
-        """See `Host`."""
 
 
 class Idle(Worker):

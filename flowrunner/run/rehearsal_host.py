@@ -1,28 +1,27 @@
 """Gives a flow that is tried with one message what it asks of its host, and notes what would have been done."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from flowrunner.clock import VirtualClock
-from flowrunner.code import Closing, Host, Publish
+from flowrunner.code import Closing, Host
 from flowrunner.compile import Program
 from flowrunner.compile.function import name_steps
 from flowrunner.diagnostics import Diagnostic
-from flowrunner.lines import Turn, Waits
-from flowrunner.message import NO_PROPERTIES, Message, Properties
+from flowrunner.lines import Turn
+from flowrunner.message import Message
 from flowrunner.outside.files import Files
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.run.aside import Aside
 from flowrunner.run.work import Work
 from flowrunner.step import walk
-from flowrunner.stores import Store, Stores
 from flowrunner.waiting import WaitingStep, WaitingWorker
 
 Kind = Literal["published", "logged", "failed", "handled", "tried", "stopped", "foretold", "queue"]
 
-State = TypeVar("State")
 Resource = TypeVar("Resource", bound=Closing)
 
 
@@ -48,7 +47,7 @@ class Tell(Protocol):
         """Note it."""
 
 
-class RehearsalHost:
+class RehearsalHost(Aside):
     """The host of a flow that is tried; see `Host`. What waits runs in the loop in which it is used."""
 
     def __init__(
@@ -61,16 +60,12 @@ class RehearsalHost:
         arrived: Message,
         is_live: bool,
     ) -> None:
-        self.flow = flow
-        self.arrived = arrived
+        super().__init__(flow, clock)
         self.clock = clock
-        self.now = clock.now
+        self.arrived = arrived
         self.note = note
         self.explain = explain
         self.is_live = is_live
-        self.stores = Stores(clock)
-        self.starts: list[Callable[[], object]] = []
-        self.waits: list[Waits] = []
         self.work = Work()
         self.run, self.settled = self.work.run, self.work.settled
         self.steps = {name_steps(flow)[id(step)]: step for step in walk([*flow.steps, *flow.on_error.steps])}
@@ -111,20 +106,9 @@ class RehearsalHost:
             waits.close()
         await self.work.close()
 
-    def publisher(self, connection: str) -> Publish:
-        """See `Host`."""
-
-        def publish(
-            topic: str,
-            payload: bytes,
-            qos: int = 0,
-            retain: bool = False,  # noqa: FBT001, FBT002
-            properties: Properties = NO_PROPERTIES,
-            /,
-        ) -> None:
-            self.note("published", message=Message(topic, payload, qos, retain, properties), connection=connection)
-
-        return publish
+    def sent(self, message: Message, connection: str) -> None:
+        """See `Aside`."""
+        self.note("published", message=message, connection=connection)
 
     def log(self, flow: str, level: str, text: str) -> None:  # noqa: ARG002
         """See `Host`."""
@@ -140,36 +124,15 @@ class RehearsalHost:
         found, step = self.explain(error, self.arrived)
         self.note("handled", error=found, step=step)
 
-    def keep(self, name: str, shape: Hashable, make: Callable[[], State]) -> State:  # noqa: ARG002
-        """See `Host`: the memory is empty."""
-        return make()
-
-    def store(self, name: str, *, is_shared: bool, is_kept: bool, max_keys: int | None) -> Store:  # noqa: ARG002
-        """See `Host`: nothing is on a disk."""
-        store = self.stores.open("" if is_shared else self.flow.name, name)
-        store.claim(self, max_keys)
-        return store
-
-    def on_turn(self, start: Callable[[], object], stop: Callable[[], object]) -> None:  # noqa: ARG002
-        """See `Host`."""
-        self.starts.append(start)
-
     def share(self, name: str, make: Callable[[], Resource]) -> Resource:
         """See `Host`; files are foretold."""
         if name == "files" and not self.is_live:
             make = cast("Callable[[], Resource]", lambda: NoFiles(self.note))
         return self.work.share(name, make)
 
-    def waiting(self, waits: Waits) -> None:
-        """See `Host`."""
-        self.waits.append(waits)
-
     def queue_dropped(self, flow: str, place: str) -> None:  # noqa: ARG002
         """See `Host`."""
         self.note("queue", place=place)
-
-    def queue_drained(self, flow: str, place: str) -> None:
-        """See `Host`."""
 
     def stopped(self, flow: str, reason: str) -> None:  # noqa: ARG002
         """See `Host`."""

@@ -1,8 +1,6 @@
 """Turns a case of `tests:` into what its flow does with it, and says whether that is what is expected."""
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -13,6 +11,7 @@ from flowrunner.errors import FlowError
 from flowrunner.read.cases import After, Case, Expected, Given
 from flowrunner.read.flow import Flow
 from flowrunner.read.mocks import Mock
+from flowrunner.run.aside import same_chance
 from flowrunner.text import Span
 from flowrunner.trial.answers import without_world
 from flowrunner.trial.beside import Beside
@@ -145,14 +144,3 @@ def _first_difference(expected: Expected, got: Published) -> str:
 
 def _shown(got: Published) -> str:
     return f"`{got.topic}`" if len(got.topic) <= 30 else f"`{got.topic[:29]}…`"
-
-
-@contextmanager
-def same_chance() -> Iterator[None]:
-    """Chance is the same in every test, and goes on afterwards as if nothing had been asked of it."""
-    state = random.getstate()
-    random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(state)

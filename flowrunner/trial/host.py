@@ -1,27 +1,25 @@
 """Gives a flow that is tested what it asks of its host: a virtual clock, and a list for what it publishes."""
 
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import orjson
 
 from flowrunner.clock import Timer, VirtualClock
-from flowrunner.code import Closing, Publish, Running
+from flowrunner.code import Closing, Running
 from flowrunner.compile import Handler, Program
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.errors import FlowrunnerError
-from flowrunner.lines import Waits
 from flowrunner.message import NO_PROPERTIES, Message, Properties
 from flowrunner.read.flow import Flow
+from flowrunner.run.aside import Aside
 from flowrunner.run.cron import CronTicks
 from flowrunner.run.ticks import Ticks
 from flowrunner.sources import AtStart, Cron, Every, Subscribe
-from flowrunner.stores import Store, Stores
 from flowrunner.topics import matches
 from flowrunner.trial.beside import Beside
 
-State = TypeVar("State")
 Result = TypeVar("Result")
 Resource = TypeVar("Resource", bound=Closing)
 
@@ -94,17 +92,15 @@ class TrialClock:
         self._settle()
 
 
-class TrialHost:
+class TrialHost(Aside):
     """The host of one flow in one test. What it did is in `published`, `errors`, `logged` and `unheard`."""
 
     def __init__(self, program: Program, beside: Beside, notice: Noticing | None = None) -> None:
+        self.clock = TrialClock(beside.settle)
+        super().__init__(program.flow, self.clock)
         self.program = program
         self.beside = beside
         self.notice = notice
-        self.clock = TrialClock(beside.settle)
-        self.stores = Stores(self.clock)
-        self.starts: list[Callable[[], object]] = []
-        self.waits: list[Waits] = []
         self.published: list[Published] = []
         self.errors: list[Diagnostic] = []
         self.logged: list[tuple[str, str]] = []
@@ -116,8 +112,8 @@ class TrialHost:
         """Start what the flow does by itself: its timers, its message at the start, its ticks."""
         for start in self.starts:
             start()
-        name = self.program.flow.name
-        sources = list(enumerate(self.program.flow.sources))
+        name = self.flow.name
+        sources = list(enumerate(self.flow.sources))
         for entry, source in sources:
             if isinstance(source, AtStart):
                 self.enter(f"at_start/{name}", source.payload, entry)
@@ -134,7 +130,7 @@ class TrialHost:
         It comes with the lower one of its own QoS and that of the subscription (MQTT 5.0 section 3.8.4). What was
         retained before is not sent to shared subscriptions (section 4.8.2).
         """
-        for entry, source in enumerate(self.program.flow.sources):
+        for entry, source in enumerate(self.flow.sources):
             if isinstance(source, Subscribe) and matches(source.filter, topic) and _takes(source, retain=retain):
                 self.enter(topic, payload, entry, min(qos, source.qos), retain=retain, properties=properties)
                 return
@@ -163,21 +159,10 @@ class TrialHost:
         for waits in self.waits:
             waits.close()
 
-    def publisher(self, connection: str) -> Publish:
-        """See `Host`."""
-
-        def publish(
-            topic: str,
-            payload: bytes,
-            qos: int = 0,
-            retain: bool = False,  # noqa: FBT001, FBT002
-            properties: Properties = NO_PROPERTIES,
-            /,
-        ) -> None:
-            time = self.clock.time()
-            self.published.append(Published(topic, payload, qos, retain, dict(properties), connection, time))
-
-        return publish
+    def sent(self, message: Message, connection: str) -> None:
+        """See `Aside`."""
+        rest = (message.qos, message.retain, dict(message.properties), connection, self.clock.time())
+        self.published.append(Published(message.topic, message.payload, *rest))
 
     def log(self, flow: str, level: str, text: str) -> None:  # noqa: ARG002
         """See `Host`."""
@@ -196,24 +181,6 @@ class TrialHost:
         if getattr(error, "code", "") == "missing-mock":
             self.errors.append(replace(self.program.explain(error, Message("", b"")), notes=()))
 
-    def now(self) -> float:
-        """See `Host`."""
-        return self.clock.now()
-
-    def keep(self, name: str, shape: Hashable, make: Callable[[], State]) -> State:  # noqa: ARG002
-        """See `Host`: every test begins with an empty memory."""
-        return make()
-
-    def store(self, name: str, *, is_shared: bool, is_kept: bool, max_keys: int | None) -> Store:  # noqa: ARG002
-        """See `Host`: nothing is kept on a disk."""
-        store = self.stores.open("" if is_shared else self.program.flow.name, name)
-        store.claim(self, max_keys)
-        return store
-
-    def on_turn(self, start: Callable[[], object], stop: Callable[[], object]) -> None:  # noqa: ARG002
-        """See `Host`."""
-        self.starts.append(start)
-
     def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
         """See `Host`."""
         return self.beside.run(work, done)
@@ -222,20 +189,10 @@ class TrialHost:
         """See `Host`."""
         return self.beside.share(name, make)
 
-    def waiting(self, waits: Waits) -> None:
-        """See `Host`."""
-        self.waits.append(waits)
-
     def queue_dropped(self, flow: str, place: str) -> None:  # noqa: ARG002
         """See `Host`."""
         before = f" before `{place}`" if place else ""
         self.logged.append(("warning", f"a message is dropped: too many wait{before}"))
-
-    def queue_drained(self, flow: str, place: str) -> None:
-        """See `Host`."""
-
-    def stopped(self, flow: str, reason: str) -> None:
-        """See `Host`."""
 
 
 def hears(flow: Flow, topic: str, *, retain: bool) -> bool:
