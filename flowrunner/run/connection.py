@@ -99,6 +99,11 @@ class Connection:
         """See `flowrunner.run.shown.Connected`."""
         return int(self.terms is not None), 1
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether the broker is there and has granted every subscription."""
+        return self.terms is not None and self.subscriptions.is_whole
+
     def start(self) -> None:
         """Begin to connect; returns at once."""
         loop = asyncio.get_running_loop()

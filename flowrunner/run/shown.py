@@ -87,6 +87,10 @@ class Connected(Protocol):
     def clients(self) -> tuple[int, int]:
         """How many of its clients have their broker, and how many there are: one, or some in each worker."""
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether all its clients have their broker, and were granted every subscription."""
+
 
 class Tallies(Protocol):
     """What failed; see `Failures`."""

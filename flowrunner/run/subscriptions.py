@@ -91,6 +91,11 @@ class Subscriptions:
         """The filters that the broker holds, as sent."""
         return frozenset(self._granted)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the broker has granted all that is wanted."""
+        return self.complete.is_set() and all(want.filter.mqtt in self._granted for want in self._wants)
+
     def move(self, ledger: Ledger | None) -> None:
         """Learn that the next network connection is to another session."""
         self._ledger, self._left = ledger, None

@@ -107,12 +107,14 @@ class Pages:
         return _json({"status": "ok", "version": __version__})
 
     async def ready(self, _: Request) -> Response:
-        """Whether every connection in use has its broker."""
+        """Whether every flow gets its messages: each client has its broker, which granted every subscription."""
         await self.board.runs.refresh()
-        connections = self.board.runs.connections.items()
-        away = [name for name, one in connections if one.clients[0] < one.clients[1]]
-        status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.OK
-        return _json({"status": "away" if away else "ready", "flows": len(self.board.runs.flows)}, status)
+        waiting = {name: one for name, one in self.board.runs.connections.items() if not one.is_subscribed}
+        if not waiting:
+            return _json({"status": "ready", "flows": len(self.board.runs.flows)})
+        is_away = any(one.clients[0] < one.clients[1] for one in waiting.values())
+        told = {"status": "away" if is_away else "subscribing", "flows": len(self.board.runs.flows)}
+        return _json({**told, "connections": sorted(waiting)}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def show_metrics(self, _: Request) -> Response:
         """The counters for Prometheus."""

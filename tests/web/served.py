@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from flowrunner.broker import Broker
+from flowrunner.broker import AccessList, Broker
 from flowrunner.connections import ConnectionSettings
 from flowrunner.message import NO_PROPERTIES
 from flowrunner.run.report import Report
@@ -39,6 +39,7 @@ class Site:
     board: Board
     pages: Pages
     client: httpx.AsyncClient
+    broker: Broker
     told: list[tuple[str, Any]] = field(default_factory=list)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
@@ -73,9 +74,11 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, files: Mapping[str, str], *, is_read_only: bool = False) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, files: Mapping[str, str], *, is_read_only: bool = False, access: AccessList | None = None
+) -> AsyncIterator[Site]:
     """The page of a folder that holds these files."""
-    broker = Broker("127.0.0.1", 0)
+    broker = Broker("127.0.0.1", 0, access=access)
     await broker.start()
     settings = ConnectionSettings(host="127.0.0.1", port=broker.port)
     try:
@@ -91,7 +94,7 @@ async def site(folder: Path, files: Mapping[str, str], *, is_read_only: bool = F
             pages = Pages(board, Access("127.0.0.1", 1880, TOKEN), [folder], is_read_only=is_read_only)
             transport = httpx.ASGITransport(pages.app())
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-                yield Site(shop, board, pages, client)
+                yield Site(shop, board, pages, client, broker)
             await board.aclose()
     finally:
         await broker.stop()

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from flowrunner.broker import AccessList
 from tests.run.fakes import until
 from tests.web.served import HOST, TOKEN, WARM, Site, site
 
@@ -168,8 +169,8 @@ async def test_what_somebody_sees_becomes_a_test(page: Site) -> None:
 
 async def test_health_readiness_and_metrics(page: Site) -> None:
     assert (await page.get("/health")).json()["status"] == "ok"
-    await until(lambda: all(one.terms for one in page.shop.runner.connections.values()))
-    assert (await page.get("/ready")).status_code == 200
+    await page.shop.runner.heard()
+    assert (await page.get("/ready")).json() == {"status": "ready", "flows": 2}
     page.deliver("warm", b'{"t": 30}')
     page.deliver("warm", b"{}")
     page.deliver("warm", b"{}")
@@ -190,6 +191,29 @@ async def test_health_readiness_and_metrics(page: Site) -> None:
     page.shop.save("warm.yaml", "nothing: good\n")
     await until(lambda: page.board.reloads["refused"])
     assert '\nflowrunner_flow_stale{flow="warm"} 1.0\n' in (await page.get("/metrics")).text
+
+
+async def test_it_is_not_ready_while_the_broker_is_away(page: Site) -> None:
+    await page.shop.runner.heard()
+    await page.broker.stop()
+    await until(lambda: not any(one.terms for one in page.shop.runner.connections.values()))
+    answer = await page.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "away", "flows": 2, "connections": ["default"]}
+    assert (await page.get("/health")).status_code == 200
+
+
+async def test_it_is_not_ready_while_a_subscription_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acl").write_text("topic read sensors/#\ntopic write #\n")
+    files = {"warm.yaml": WARM, "late.yaml": WARM.replace("sensors", "secrets")}
+    async with site(tmp_path / "flows", files, access=AccessList.load(tmp_path / "acl")) as page:
+        await page.shop.runner.heard()
+        answer = await page.get("/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "subscribing")
+        page.shop.save("late.yaml", WARM.replace("level", "degree"))
+        await until(lambda: "degree" in page.shop.runner.flows["late"].program.flow.source.text)  # type: ignore[attr-defined]
+        assert (await page.get("/ready")).status_code == 200
 
 
 async def test_the_schema_and_the_state_are_there_for_programs(page: Site) -> None:
