@@ -1,0 +1,84 @@
+"""Three runners on three hosts share a stream at QoS 1; one host is cut off, one runner is killed: nothing is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.places import Hosts, Namespaces, Proxies, why_no_namespaces
+from tests.hosts.plant import IN_FLIGHT, Plant, plant, wait
+
+pytestmark = pytest.mark.broker
+
+Make = Callable[[int], Hosts]
+
+
+def namespaces(count: int) -> Hosts:
+    if reason := why_no_namespaces():
+        pytest.skip(f"no network namespaces here: {reason}")
+    return Namespaces(count)
+
+
+def whatever_is_allowed(count: int) -> Hosts:
+    return Proxies(count) if why_no_namespaces() else Namespaces(count)
+
+
+def share_through_trouble(place: Plant, count: int) -> None:
+    """While a quarter is on its way host 2 is cut off; when the broker has given it up, the runner of host 3 is killed.
+
+    It is started again as a service manager does, and the cable of host 2 is put in again.
+    """
+    cut, killed = place.runners[2], place.runners[3]
+    quarter = count // 4
+    place.send(0, quarter)
+    place.hears(quarter // 2)
+    place.hosts.cut(2)
+    place.send(quarter, 2 * quarter)
+    wait(lambda: place.log.count(f"Client {cut.name} has exceeded timeout"), place.logs)
+    place.send(2 * quarter, 3 * quarter)
+    place.hears(quarter)
+    killed.kill()
+    wait(lambda: place.log.count(f"Client {killed.name} closed its connection"), place.logs)
+    place.send(3 * quarter, count)
+    killed.start()
+    wait(killed.is_connected, place.logs)
+    place.hosts.heal(2)
+    place.hears(count)
+
+
+def lose_nothing(folder: Path, make: Make, count: int, keepalive: float) -> None:
+    with plant(folder, make, keepalive=keepalive) as place:
+        share_through_trouble(place, count)
+        place.log.count("")
+        again, repeated, by_host = place.ear.again, place.log.repeated, dict(place.ear.by_host)
+    print(f"{count} messages, a cut and a kill: 0 lost, {again} came again; by host {by_host}; sent again {repeated}")
+    assert len(place.ear.heard) == count
+    # each of them was on its way to a host that was cut off or killed, or from it, and says so (DUP)
+    assert again <= sum(repeated.values())
+    # in flight: to the killed runner, to the one that was cut off, and what that one sends again
+    assert again <= 3 * IN_FLIGHT
+    assert min(by_host.values()) > count // 4  # each has done its share
+
+
+def test_three_hosts_lose_nothing(tmp_path: Path) -> None:
+    lose_nothing(tmp_path, whatever_is_allowed, count=2_000, keepalive=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("make", [namespaces, Proxies])
+def test_fifty_thousand_messages_over_three_hosts(tmp_path: Path, make: Make) -> None:
+    lose_nothing(tmp_path, make, count=50_000, keepalive=2)
+
+
+def test_what_waits_for_a_member_that_does_not_return_is_lost_with_its_session(tmp_path: Path) -> None:
+    """What mosquitto does, and docs/how-to/scale-out.md says: each member has a queue of its own, in turn."""
+    with plant(tmp_path, Proxies, 2, keep="2s") as place:
+        gone = place.runners[2]
+        gone.kill()
+        wait(lambda: place.log.count(f"Client {gone.name} closed its connection"), place.logs)
+        place.send(0, 200)
+        place.hears(100)
+        wait(lambda: place.log.count(f"Expiring client {gone.name}"), place.logs)
+        place.send(200, 300)  # the group has one member now
+        place.hears(200)
+        assert place.ear.by_host == {"1": 200}
