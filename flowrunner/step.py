@@ -46,6 +46,10 @@ class Step(ABC):
     IS_CALL: ClassVar[bool] = False
     #: Whether the step asks or changes the world outside: in a test it is not done, but answered by `mocks:`.
     IS_OUTSIDE: ClassVar[bool] = False
+    #: Whether what the step remembers can be kept where all processes of a group find it (`state: redis://...`).
+    CAN_BE_SHARED: ClassVar[bool] = False
+    #: Whether the step writes to a file, which only one process may do.
+    WRITES_FILES: ClassVar[bool] = False
 
     at: Placement
 

@@ -1,12 +1,18 @@
 """Turns what flows want of one connection into the subscriptions to ask its broker for."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 
 from flowrunner.records import dataclass
 from flowrunner.run import refusals
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.routing import Want
+from flowrunner.topics import Filter, covers, overlaps
+
+#: Subscriptions of a group of which it is looked whether they overlap: that takes the square of their number.
+_MOST_COMPARED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ def plan(wants: Iterable[Want], held: Mapping[str, Ask], fresh: frozenset[LiveFl
     """
     groups: dict[str, list[Want]] = {}
     for want in wants:
-        groups.setdefault(want.filter.mqtt, []).append(want)
+        groups.setdefault(want.mqtt, []).append(want)
     return [ask for mqtt, group in groups.items() if (ask := _ask(group, held.get(mqtt), fresh)) is not None]
 
 
@@ -41,12 +47,43 @@ def _ask(group: Sequence[Want], held: Ask | None, fresh: frozenset[LiveFlow]) ->
         if qos <= held.qos and no_local == held.no_local and not wants_retained:
             return None
         qos = max(qos, held.qos)
-    return Ask(group[0].filter.mqtt, qos, no_local, newcomers, wants_retained)
+    return Ask(group[0].mqtt, qos, no_local, newcomers, wants_retained)
 
 
 def _wants_retained(want: Want) -> bool:
-    """A shared subscription never gets what the broker kept (MQTT 5.0 section 4.8.2)."""
-    return want.source.retained != "new" and not want.filter.share
+    """A shared subscription gets nothing that the broker kept (MQTT 5.0 section 4.8.2).
+
+    Brokers that send it all the same (mosquitto 2.0) do so to each member of a group, of which one asks for it.
+    """
+    return want.source.retained != "new" and (want.is_grouped or not want.filter.share)
+
+
+def merged(wants: Sequence[Want]) -> list[Want]:
+    """What members of a group ask for where deliveries do not tell through which subscription they came.
+
+    A broker chooses a member for each subscription that matches, so that a message that matches two of them would come
+    to two members, who cannot know that. Hence the wider filter is asked for alone, and stands for both.
+    """
+    grouped = {want.filter.mqtt: want.filter for want in wants if want.is_grouped}
+    wide = [grouped[mqtt] for mqtt in sorted(grouped) if not {"+", "#"}.isdisjoint(grouped[mqtt].levels)]
+    widest = {mqtt: _widest(topic_filter, wide) for mqtt, topic_filter in grouped.items()}
+    return [replace(want, through=widest[want.filter.mqtt]) if want.is_grouped else want for want in wants]
+
+
+def doubled(wants: Sequence[Want]) -> list[tuple[Want, Want]]:
+    """Pairs of subscriptions of the group of which none covers the other, but both match some topics."""
+    asked = list({want.mqtt: want for want in wants if want.is_grouped and not want.through}.values())
+    pairs = combinations(asked[:_MOST_COMPARED], 2)
+    return [pair for pair in pairs if overlaps(pair[0].filter, pair[1].filter)]
+
+
+def _widest(narrow: Filter, wide: Sequence[Filter]) -> str:
+    """The filter that covers this one and that no other one covers; empty if it is this one."""
+    found = narrow
+    for other in wide:
+        if other.mqtt != found.mqtt and covers(other, found):
+            found = other
+    return "" if found is narrow else found.mqtt
 
 
 def objection(want: Want, terms: Terms, heard_by_others: Container[str]) -> str:
@@ -57,6 +94,6 @@ def objection(want: Want, terms: Terms, heard_by_others: Container[str]) -> str:
         return refusals.not_subscribed(0xA2)
     if want.source.no_local and terms.version != 5:
         return "`no_local` needs MQTT 5, which this broker does not speak: the flow would hear itself"
-    if want.source.no_local and want.filter.mqtt in heard_by_others:
+    if want.source.no_local and want.mqtt in heard_by_others:
         return "another flow subscribes to the same filter without `no_local`: give one of them its own connection"
     return ""

@@ -9,7 +9,7 @@ from flowrunner.diagnostics import name_list
 from flowrunner.errors import FlowError, FlowrunnerError
 from flowrunner.run.failures import Failures
 from flowrunner.run.host import FlowHost
-from flowrunner.run.live import LiveFlow, Program
+from flowrunner.run.live import Flow, LiveFlow, Program
 from flowrunner.run.permission import sinks_of
 from flowrunner.run.promises import FindLink, Promises
 from flowrunner.run.reload_report import stale_line
@@ -28,7 +28,7 @@ class Binding:
 
     `publisher` is what publishes on a connection for a flow, `find` the link of a connection. If it `is_read_only`,
     flows with steps that change something elsewhere do not run. `tapping` knows who looks into which
-    flows.
+    flows, and `is_owned` which of them no other process runs.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Binding:
         self._work = work
         self._stores = stores
         self.tapping = Tapping()
+        self.is_owned: Callable[[Flow], bool] = lambda _: False
 
     def bind_all(self, programs: Iterable[Program], before: Mapping[str, LiveFlow]) -> dict[str, LiveFlow]:
         """The flows that are to run, by name: those that do already, and new ones. Raises nothing."""
@@ -64,7 +65,8 @@ class Binding:
         for program in programs:
             name = program.flow.name
             flow = running.get(id(program))
-            if flow is None or flow.tapped is not self.tapping.of(program.flow):
+            is_fit = flow is not None and flow.is_owned == self.is_owned(program.flow)
+            if not is_fit or flow is None or flow.tapped is not self.tapping.of(program.flow):
                 flow = self._bind(program, before.get(name)) or before.get(name)
             if flow is not None:
                 found[name] = flow
@@ -74,8 +76,9 @@ class Binding:
         """A new version of a flow; None, and said so, where it cannot begin."""
         is_same = before is not None and before.program.flow is program.flow
         since = before.since if before is not None and is_same else self._clock.now()
-        flow = LiveFlow(program, before, since=since, tapped=self.tapping.of(program.flow))
-        flow.connections |= {source.connection for source in program.flow.sources if isinstance(source, Subscribe)}
+        tapped, is_owned = self.tapping.of(program.flow), self.is_owned(program.flow)
+        flow = LiveFlow(program, before, since=since, tapped=tapped, is_owned=is_owned)
+        flow.connections |= {flow.way(one.connection) for one in program.flow.sources if isinstance(one, Subscribe)}
         if self._is_read_only and (sinks := sinks_of(program.flow)):
             words = f"{flow.name} does not run: with --read-only there is no {name_list(sinks)}"
             self._report.say("not-started", words, level="warning", flow=flow.name)

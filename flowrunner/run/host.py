@@ -68,8 +68,9 @@ class FlowHost:
 
     def publisher(self, connection: str) -> Publish:
         """The function that publishes on a connection."""
-        self._flow.connections.add(connection)
-        return self._publisher(connection)
+        name = self._flow.way(connection)
+        self._flow.connections.add(name)
+        return self._publisher(name)
 
     def keep(self, name: str, shape: Hashable, make: Callable[[], State]) -> State:
         """The state of a step: what the version before left under this name, if the shape is equal; else a new one."""

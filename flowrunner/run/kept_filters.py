@@ -6,17 +6,18 @@ import orjson
 
 from flowrunner.run.identity import FOLDER, replace_file
 
-_FILE = "subscriptions.json"
+_FILE = "subscriptions"
 
 
 class KeptFilters:
     """The topic filters of one session, in `.flowrunner/` inside `folder`.
 
-    A session is known by the name of its connection, its client id and the address of its broker.
+    A session is known by the name of its connection, its client id and the address of its broker. Each `member` of a
+    group has a file of its own: nobody replaces what another one has noted.
     """
 
-    def __init__(self, folder: Path, connection: str, client_id: str, url: str) -> None:
-        self._path = folder / FOLDER / _FILE
+    def __init__(self, folder: Path, connection: str, client_id: str, url: str, *, member: str = "") -> None:
+        self._path = folder / FOLDER / (f"{_FILE}-{member}.json" if member else f"{_FILE}.json")
         self._connection = connection
         self._session = {"client_id": client_id, "url": url}
         self._noted: frozenset[str] | None = None

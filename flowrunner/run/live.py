@@ -12,6 +12,9 @@ from flowrunner.message import Message, Properties
 from flowrunner.run.states import Shown, show_states
 from flowrunner.sources import Source
 
+#: What the names of connections for flows with one owner end in.
+_OWN = " (own)"
+
 _log = logging.getLogger("flowrunner.run")
 
 
@@ -82,6 +85,9 @@ class LiveFlow:
     `states` are what its steps keep, by name and with their shapes; it inherits those of the flow `before` it, and its
     counts when it takes over. `since` (seconds since 1970) is when it was made. While somebody looks into it, it is
     `tapped`. It `takes_promises` if it has to say which message it publishes for, see `Promises`.
+
+    If it `is_owned`, its process is the only one of its group that runs it: then it is on connections of its own, see
+    `way`. `connections` are those that it uses, by the names under which the runner has them.
     """
 
     __slots__ = (
@@ -91,6 +97,7 @@ class LiveFlow:
         "handler",
         "heir",
         "inherited",
+        "is_owned",
         "name",
         "plain",
         "program",
@@ -111,7 +118,9 @@ class LiveFlow:
         *,
         since: float = 0.0,
         tapped: Tapped | None = None,
+        is_owned: bool = False,
     ) -> None:
+        self.is_owned = is_owned
         self.name = program.flow.name
         self.program = program
         self.tapped = tapped
@@ -132,6 +141,10 @@ class LiveFlow:
 
     def __repr__(self) -> str:
         return f"LiveFlow({self.name!r})"
+
+    def way(self, connection: str) -> str:
+        """The name of the connection that this flow uses where it names one of the settings."""
+        return own_name(connection) if self.is_owned else connection
 
     def bind(self, host: Host) -> None:
         """Make the handler, which asks the host for what it needs."""
@@ -172,6 +185,16 @@ class LiveFlow:
     def end(self) -> None:
         """Let no timer of its steps ring any more."""
         _call_all(stop for _, stop in self.turns)
+
+
+def own_name(connection: str) -> str:
+    """The name of the connection that flows with one owner use, beside that of shared flows."""
+    return f"{connection}{_OWN}"
+
+
+def base_name(connection: str) -> str:
+    """The name in the settings of a connection that may be one for flows with one owner."""
+    return connection.removesuffix(_OWN)
 
 
 def _call_all(calls: Iterable[Callable[[], object]]) -> None:

@@ -56,7 +56,7 @@ class Promises:
         """
         if is_late(flow) and (flow.waits or flow.takes_promises):
             sources = flow.program.flow.sources
-            names = [source.connection if isinstance(source, Subscribe) else "" for source in sources]
+            names = [flow.way(source.connection) if isinstance(source, Subscribe) else "" for source in sources]
             flow.plain = flow.handler = self._watched(flow.plain, names, find)
 
     def _watched(self, bare: Handler, names: list[str], find: FindLink) -> Handler:
@@ -123,5 +123,5 @@ def is_direct(flow: LiveFlow, connection: str) -> bool:
     """
     steps = list(all_steps_of(flow.program.flow))
     sources = flow.program.flow.sources
-    is_near = all(isinstance(source, Subscribe) and source.connection == connection for source in sources)
+    is_near = all(isinstance(source, Subscribe) and flow.way(source.connection) == connection for source in sources)
     return is_near and bool(steps) and not any(isinstance(step, WaitingStep) or step.IS_CALL for step in steps)

@@ -18,16 +18,27 @@ Route = tuple[LiveFlow, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Want:
-    """One `subscribe` of a flow; `entry` is its index among the sources of the flow."""
+    """One `subscribe` of a flow; `entry` is its index among the sources of the flow.
+
+    If it `is_grouped`, all members of the group want the very same, and each copy of a message goes to one of them.
+    `through` is a wider filter whose messages are looked through for those of this one, if it is not asked for itself.
+    """
 
     flow: LiveFlow
     entry: int
     source: Subscribe
+    is_grouped: bool = False
+    through: str = ""
 
     @property
     def filter(self) -> Filter:
         """The topic filter."""
         return self.source.filter
+
+    @property
+    def mqtt(self) -> str:
+        """The filter that the broker is sent."""
+        return self.through or self.source.filter.mqtt
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Table:
         self._cache: dict[tuple[str, bool, tuple[int, ...]], tuple[Route, ...]] = {}
         for want in wants:
             self._by_flow.setdefault(want.flow, []).append(want)
-            self._by_filter.setdefault(want.filter.mqtt, {})[want.flow] = None
+            self._by_filter.setdefault(want.mqtt, {})[want.flow] = None
             self._tree.add(want.filter, want)
 
     def find(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> tuple[Route, ...]:  # noqa: FBT001
@@ -98,7 +109,7 @@ class Table:
             want = _through(self._by_flow[flow], topic, filters, retain=retain)
             if want is None:
                 continue
-            is_new = any(flow in given.newcomers for given in arrived if given.mqtt == want.filter.mqtt)
+            is_new = any(flow in given.newcomers for given in arrived if given.mqtt == want.mqtt)
             if is_new if retain else flow not in self._waiting:
                 yield flow, want.entry
 
@@ -117,10 +128,11 @@ def _through(wants: Sequence[Want], topic: str, filters: Container[str], *, reta
     """The subscription through which a flow gets this copy of a message, None if another copy is the one.
 
     A broker may send a copy for each subscription. The one that counts is that of the flow's first filter, but
-    of a shared one only if no other matches: its copy may have gone to another client.
+    of a shared one only if no other matches: its copy may have gone to another client. Members of a group are as one:
+    what they get through other filters than the first, each of them leaves alone.
     """
     matching = [want for want in wants if want.source.takes(retain=retain) and matches(want.filter, topic)]
     for want in matching:
-        if not want.filter.share:
-            return want if want.filter.mqtt in filters else None
-    return next((want for want in matching if want.filter.mqtt in filters), None)
+        if want.is_grouped or not want.filter.share:
+            return want if want.mqtt in filters else None
+    return next((want for want in matching if want.mqtt in filters), None)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +13,19 @@ from flowrunner.connections import ConnectionSettings, TlsSettings
 from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.run.backoff import Backoff
 from flowrunner.run.binding import Binding
+from flowrunner.run.clients import Clients
 from flowrunner.run.clock import LoopClock
 from flowrunner.run.connection import Connection
 from flowrunner.run.failures import Failures
-from flowrunner.run.identity import FOLDER, client_id
-from flowrunner.run.kept_filters import KeptFilters
-from flowrunner.run.live import LiveFlow, Program
+from flowrunner.run.identity import FOLDER
+from flowrunner.run.live import Flow, LiveFlow, Program, base_name
 from flowrunner.run.loop_guard import LoopGuard
 from flowrunner.run.news import ConnectionNews
 from flowrunner.run.permission import harmless, limited, showing, unshared
 from flowrunner.run.promises import Promises
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
+from flowrunner.run.sharing import Sharing
 from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
@@ -51,7 +51,8 @@ class Runner:
 
     `connections` are those of the settings; `folder` is where `.flowrunner/` keeps the client ids. Use it inside
     a running loop: `await apply(programs)` as often as they change, `await close()` at the end. If it `is_read_only`,
-    it only looks: nothing is published, and flows with steps that change something elsewhere do not run.
+    it only looks: nothing is published, and flows with steps that change something elsewhere do not run. With `sharing`
+    it is one of a group: of the programs that it is given, others run those that are shared, too.
     """
 
     def __init__(
@@ -64,10 +65,11 @@ class Runner:
         backoff: Callable[[], Backoff] = Backoff,
         explaining: "Explaining | None" = None,
         is_read_only: bool = False,
+        sharing: Sharing | None = None,
     ) -> None:
         self._is_read_only = is_read_only
-        self._settings = {"default": ConnectionSettings(), **self._meant(connections)}
-        self._folder = folder
+        self._sharing = None if is_read_only else sharing
+        self._clients = Clients(self._meant(connections), folder, self._sharing)
         self._backoff = backoff
         self._explaining = explaining
         self.report = report
@@ -93,6 +95,7 @@ class Runner:
             promises=self._promises,
             is_read_only=is_read_only,
         )
+        self._binding.is_owned = self._is_owned
         self._retiring: dict[asyncio.Task[None], LiveFlow] = {}
         self._changing = asyncio.Lock()
         self._guard: LoopGuard | None = None
@@ -195,19 +198,22 @@ class Runner:
         A connection that is not among the settings any more goes on as long as a flow uses it.
         """
         async with self._changing:
-            open_ones = {name: connection.settings for name, connection in self.connections.items()}
-            self._settings = {"default": ConnectionSettings(), **open_ones, **self._meant(connections)}
-            changed: dict[str, Connection] = {}
-            for name in sorted(name for name in names if name in open_ones):
-                settings = self._settings[name] = self._with_old_client_id(name, self._settings[name])
-                if settings != open_ones[name] or settings.tls != TlsSettings():  # a certificate may be another one
-                    changed[name] = self.connections[name]
-            changes = (
-                one.change(self._settings[name], self._ledger(self._settings[name], one.client_id))
-                for name, one in changed.items()
-            )
+            clients, before = self._clients, {name: self._clients.given(name) for name in self.connections}
+            clients.replace(self._meant(connections), used=before)
+            changed: list[str] = []
+            for name in sorted(name for name in before if {name, base_name(name)} & set(names)):
+                self._keep_client_id(name, before[name])
+                settings = clients.settings(name)
+                # a certificate may be another one
+                if settings != self.connections[name].settings or settings.tls != TlsSettings():
+                    changed.append(name)
+            changes = (self.connections[name].change(clients.settings(name), clients.ledger(name)) for name in changed)
             await asyncio.gather(*changes)
             return tuple(changed)
+
+    def share(self, sharing: Sharing | None) -> None:
+        """Be another part of a group, or of another one, or of none, from the next `apply` on; `member` stays."""
+        self._sharing = None if self._is_read_only else sharing
 
     def tell(self, name: str, payload: bytes) -> None:
         """Say something of the runner itself, retained, on `flowrunner/<client id>/<name>`, where the broker allows it.
@@ -215,7 +221,8 @@ class Runner:
         That is on the connection `default`, or on the first one if no flow uses that.
         """
         if self.connections:
-            chosen = "default" if "default" in self.connections else min(self.connections)
+            speaking = [name for name in self.connections if not self._clients.is_silent(name)]
+            chosen = "default" if "default" in speaking else min(speaking)
             self.connections[chosen].presence.tell(name, payload)
 
     async def close(self) -> None:
@@ -326,50 +333,54 @@ class Runner:
     def _connection(self, name: str) -> Connection:
         connection = self.connections.get(name)
         if connection is None:
-            settings = self._settings[name]
-            own_id = settings.client_id or client_id(name, self._folder)
+            clients = self._clients
+            if clients.is_silent(name):
+                self._connection(base_name(name))  # which says that we are there
             connection = Connection(
-                settings,
-                own_id,
+                clients.settings(name),
+                clients.client_id(name),
                 self._news,
                 self.failures.failed,
                 backoff=self._backoff(),
-                ledger=self._ledger(settings, own_id),
+                ledger=clients.ledger(name),
                 tap=self._explaining.tap(name) if self._explaining is not None else None,
             )
             self.connections[name] = connection
-            if self._is_read_only:
+            if self._is_read_only or clients.is_silent(name):
                 connection.presence.stay_silent()
             connection.start()
         return connection
 
-    def _ledger(self, settings: ConnectionSettings, own_id: str) -> KeptFilters | None:
-        if self._folder is None or settings.keep is None:
-            return None
-        return KeptFilters(self._folder, settings.name, own_id, settings.shown)
+    def _keep_client_id(self, name: str, before: ConnectionSettings) -> None:
+        """Go on with the client id there was: the session at the broker hangs on it."""
+        if self._clients.keep_client_id(name, before.client_id):
+            stays = f"it stays `{self.connections[name].client_id}` until the end"
+            words = f"`client_id` of `{name}` cannot change while flows run: {stays}"
+            self.report.say("not-reloadable", words, level="warning", connection=name, setting="client_id")
 
-    def _with_old_client_id(self, name: str, settings: ConnectionSettings) -> ConnectionSettings:
-        """Settings without another client id: the session at the broker hangs on it."""
-        connection = self.connections[name]
-        if settings.client_id == connection.settings.client_id:
-            return settings
-        stays = f"it stays `{connection.client_id}` until the end"
-        words = f"`client_id` of `{name}` cannot change while flows run: {stays}"
-        self.report.say("not-reloadable", words, level="warning", connection=name, setting="client_id")
-        return replace(settings, client_id=connection.settings.client_id)
+    def _is_owned(self, flow: Flow) -> bool:
+        return self._sharing is not None and not self._sharing.is_shared(flow)
 
     def _wants(self, flows: Mapping[str, LiveFlow], connection: str) -> Sequence[Want]:
         return [
-            Want(flow, entry, unshared(source) if self._is_read_only else source)
+            self._want(flow, entry, source)
             for flow in flows.values()
             for entry, source in enumerate(flow.program.flow.sources)
-            if isinstance(source, Subscribe) and source.connection == connection
+            if isinstance(source, Subscribe) and flow.way(source.connection) == connection
         ]
+
+    def _want(self, flow: LiveFlow, entry: int, source: Subscribe) -> Want:
+        if self._is_read_only:
+            return Want(flow, entry, unshared(source))
+        if self._sharing is None or flow.is_owned:
+            return Want(flow, entry, source)
+        return Want(flow, entry, self._sharing.source(source), is_grouped=source.share is None)
 
     def _watch(self, flows: Iterable[LiveFlow]) -> None:
         self.traffic.watch(flows, [connection.link for connection in self.connections.values()])
 
     async def _close_unused(self) -> None:
         used = {name for flow in self.flows.values() for name in flow.connections}
+        used |= {base_name(name) for name in used}
         unused = [name for name in self.connections if name not in used]
         await asyncio.gather(*(self.connections.pop(name).close() for name in unused))

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from random import randrange
 from typing import Protocol
 
 from flowrunner.records import dataclass
 from flowrunner.run import refusals
-from flowrunner.run.asks import Ask, objection, plan
+from flowrunner.run.asks import Ask, doubled, merged, objection, plan
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.network import Network
@@ -112,15 +113,15 @@ class Subscriptions:
         messages until `settle`. One change at a time.
         """
         before, wanted = self._allowed(), self._wants
-        self._wants = tuple(wants)
+        self._wants = self._merged(wants)
         known, now = (frozenset(want.flow for want in some) for some in (wanted, self._wants))
         staying = _forms(known) & _forms(now)  # a flow that somebody looks into is exchanged, and asks for nothing anew
-        touched = {want.filter.mqtt for want in (*wanted, *self._wants) if id(want.flow.program.flow) not in staying}
+        touched = {want.mqtt for want in (*wanted, *self._wants) if id(want.flow.program.flow) not in staying}
         fresh = frozenset(flow for flow in now - known if id(flow.program.flow) not in staying)
         self._change = change = _Change(before, fresh, waiting, ready)
         if self._network is not None:
-            touched |= {want.filter.mqtt for want in self._wants} - self._granted.keys()
-            asked = [want for want in self._allowed() if want.filter.mqtt in touched]
+            touched |= {want.mqtt for want in self._wants} - self._granted.keys()
+            asked = [want for want in self._allowed() if want.mqtt in touched]
             self._send(self._network, plan(asked, self._granted, change.fresh))
             change.is_asked = True
         if self._unanswered:
@@ -131,6 +132,9 @@ class Subscriptions:
     def resume(self, network: Network, terms: Terms) -> None:
         """Subscribe on a network connection that has just been accepted, to what its session does not hold yet."""
         self._network, self._terms = network, terms
+        self._wants = self._merged(self._wants)
+        if self._change is not None:
+            self._change.before = self._merged(self._change.before)
         self._refused.clear()
         self._find_left(is_there=terms.session_present)
         if not terms.session_present:
@@ -139,7 +143,7 @@ class Subscriptions:
             self._given.clear()
         allowed = [*(self._change.before if self._change is not None else ()), *self._allowed()]
         self._newcomers.begin(want.flow for want in allowed)
-        missing = [want for want in allowed if want.filter.mqtt not in self._granted]
+        missing = [want for want in allowed if want.mqtt not in self._granted]
         self._send(network, plan(missing, {}, frozenset(want.flow for want in missing)))
         self._router.table = self._table(self._allowed()) if self._change is None else self._transition(self._change)
         if not self._unanswered:
@@ -229,7 +233,7 @@ class Subscriptions:
     def settle(self) -> None:
         """Exchange the table, and give up what nobody wants."""
         self._change = None
-        wanted = {want.filter.mqtt for want in self._wants}
+        wanted = {want.mqtt for want in self._wants}
         self._leaving |= self._granted.keys() - wanted
         self._granted = {mqtt: ask for mqtt, ask in self._granted.items() if mqtt in wanted}
         now = {id(want.flow.program.flow): want.flow for want in self._wants}
@@ -255,7 +259,7 @@ class Subscriptions:
         return self._table([*change.before, *newcomers], change.waiting)
 
     def _table(self, wants: Iterable[Want], waiting: frozenset[LiveFlow] = frozenset()) -> Table:
-        granted = [want for want in wants if want.filter.mqtt not in self._refused]
+        granted = [want for want in wants if want.mqtt not in self._refused]
         own = range(self._first, self._next)
         return Table(granted, dict(self._given), own=own, waiting=waiting, newcomers=self._newcomers)
 
@@ -263,18 +267,29 @@ class Subscriptions:
         """What can be asked of this broker; the rest is refused here, and told."""
         if self._network is None:
             return list(self._wants)
-        heard_by_others = {want.filter.mqtt for want in self._wants if not want.source.no_local}
+        heard_by_others = {want.mqtt for want in self._wants if not want.source.no_local}
         allowed = []
         for want in self._wants:
             reason = objection(want, self._terms, heard_by_others)
             if reason:
-                self._tell([want.flow.name], want.filter.mqtt, reason, is_refused=True)
+                self._tell([want.flow.name], want.mqtt, reason, is_refused=True)
             else:
                 allowed.append(want)
         return allowed
 
+    def _merged(self, wants: Iterable[Want]) -> tuple[Want, ...]:
+        """The wants with what is to be asked for each of them."""
+        bare = [replace(want, through="") for want in wants]
+        if self._network is None or self._terms.has_identifiers:
+            return tuple(bare)
+        found = merged(bare)
+        for one, other in doubled(found):
+            twice = f"what `{other.filter.text}` matches too may come twice: this broker does not tell them apart"
+            self._tell([one.flow.name, other.flow.name], one.mqtt, twice, is_refused=False)
+        return tuple(found)
+
     def _flows(self, mqtt: str) -> list[str]:
-        return list(dict.fromkeys(want.flow.name for want in self._wants if want.filter.mqtt == mqtt))
+        return list(dict.fromkeys(want.flow.name for want in self._wants if want.mqtt == mqtt))
 
     def _tell(self, flows: Sequence[str], mqtt: str, reason: str, *, is_refused: bool) -> None:
         """Complain, but not again at every network connection."""

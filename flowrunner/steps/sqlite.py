@@ -85,6 +85,7 @@ class Sqlite(WaitingStep):
 
     KEY = "sqlite"
     IS_OUTSIDE = True
+    WRITES_FILES = True
     EXAMPLES = (
         """
         subscribe: sensors/+room/climate

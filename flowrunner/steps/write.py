@@ -111,6 +111,7 @@ class Write(Step):
 
     KEY = "write"
     IS_OUTSIDE = True
+    WRITES_FILES = True
     EXAMPLES = (
         """
         subscribe: sensors/+room/climate
