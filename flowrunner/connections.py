@@ -10,6 +10,18 @@ Protocol = Literal["auto", "5", "3.1.1"]
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443, "mqtt+unix": 0}
 
+#: What paho calls the way of each scheme.
+TRANSPORTS: dict[str, Literal["tcp", "websockets", "unix"]] = {
+    "mqtt": "tcp",
+    "mqtts": "tcp",
+    "ws": "websockets",
+    "wss": "websockets",
+    "mqtt+unix": "unix",
+}
+
+#: Seconds of a session that does not expire (MQTT 5.0 section 3.1.2.11.2).
+FOR_EVER = 0xFFFF_FFFF
+
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:

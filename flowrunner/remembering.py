@@ -196,3 +196,21 @@ class HoldingStep(RememberingStep):
         if then is not None:
             key, *given = (to.name(name) for name in self.locals())
             self.emit_take(to, then, key, *given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatingStep(HoldingStep):
+    """A step that holds messages only if it `is_cut`.
+
+    Else each goes on or ends at once, as `passes` of its worker says, which gets the key of the message.
+    """
+
+    def emit(self, to: Block) -> None:
+        if self.is_cut():
+            HoldingStep.emit(self, to)
+            return
+        to.run("if not WORKER.passes(KEY):\n    return", WORKER=to.name(self.worker_name(to)), KEY=self.key(to))
+
+    def emit_then(self, to: Block, then: Segment | None) -> None:
+        if self.is_cut():
+            HoldingStep.emit_then(self, to, then)

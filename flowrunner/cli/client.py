@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -15,15 +15,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from flowrunner.cli import terminal
-from flowrunner.connections import ConnectionSettings
+from flowrunner.connections import FOR_EVER, TRANSPORTS, ConnectionSettings
 from flowrunner.errors import ConnectionFailed
 from flowrunner.run.refusals import TAKEN_OVER, WRONG_VERSION, Refused, closed, ended, refused, silent, unreachable
 
 PATIENCE = 10.0
 """Seconds that a broker has for each step of connecting."""
-
-FOREVER = 0xFFFFFFFF
-"""Seconds of a session that does not expire (MQTT 5.0 section 3.1.2.11.2)."""
 
 _NOT_ALLOWED = (0x86, 0x87)
 _BAD_CLIENT_ID = 0x85
@@ -136,7 +133,7 @@ class Client:
             client_id=settings.client_id or (prefix and prefix + token_hex(6)),
             clean_session=None if version == MQTTProtocolVersion.MQTTv5 else is_clean,
             protocol=version,
-            transport=_TRANSPORTS[settings.scheme],
+            transport=TRANSPORTS[settings.scheme],
             reconnect_on_failure=False,
         )
         client.connect_timeout = PATIENCE
@@ -197,7 +194,7 @@ class Client:
         properties = self.options.properties.get("connect")
         if self.address.keep:
             properties = properties or Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = int(min(self.address.keep, FOREVER))
+            properties.SessionExpiryInterval = int(min(self.address.keep, FOR_EVER))
         return properties
 
     def _await_answer(self) -> ReasonCode:
@@ -255,13 +252,6 @@ class ConnectionLost(ConnectionFailed):
 
 
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
-_TRANSPORTS: dict[str, Literal["tcp", "websockets", "unix"]] = {
-    "mqtt": "tcp",
-    "mqtts": "tcp",
-    "ws": "websockets",
-    "wss": "websockets",
-    "mqtt+unix": "unix",
-}
 
 
 def _send_at_once(_client: Any, _data: Any, connection: Any) -> None:

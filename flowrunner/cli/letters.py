@@ -2,8 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -159,6 +161,16 @@ def checked_topic(text: str) -> str:
 def payload_bytes(text: str) -> bytes:
     """The bytes that stood on the command line, whatever their encoding."""
     return os.fsencode(text)
+
+
+def given_payload(given: Mapping[str, Any]) -> bytes:
+    """What `-m`, `-f` or `-s` says is to be sent; nothing where it is none of them."""
+    if given["message"] is not None:
+        return payload_bytes(given["message"])
+    file: Path | None = given["file"]
+    if file is not None:
+        return file.read_bytes()
+    return sys.stdin.buffer.read() if given["stdin"] else b""
 
 
 def _address(given: dict[str, Any]) -> tuple[ConnectionSettings, str]:

@@ -16,7 +16,7 @@ from flowrunner.cli.letters import (
     client_command,
     client_options,
     connection_options,
-    payload_bytes,
+    given_payload,
     qos_option,
 )
 from flowrunner.cli.options import compose, option
@@ -111,19 +111,10 @@ def _payloads(given: dict[str, Any]) -> Iterator[bytes] | None:
         if given["repeat"] > 1:
             raise click.UsageError("`--repeat` repeats one message, not the lines of `-l`")
         return None
-    payload = _payload(given)
+    payload = given_payload(given)
     if len(payload) > LARGEST_PAYLOAD:
         raise click.UsageError(f"a message holds {LARGEST_PAYLOAD} bytes at most, this one has {len(payload)}")
     return (payload for _ in range(given["repeat"]))
-
-
-def _payload(given: dict[str, Any]) -> bytes:
-    if given["message"] is not None:
-        return payload_bytes(given["message"])
-    file: Path | None = given["file"]
-    if file is not None:
-        return file.read_bytes()
-    return sys.stdin.buffer.read() if given["stdin"] else b""
 
 
 class Sender:

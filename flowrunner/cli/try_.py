@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowrunner.cli import terminal
-from flowrunner.cli.letters import checked_topic, client_command, payload_bytes, qos_option
+from flowrunner.cli.letters import checked_topic, client_command, given_payload, qos_option
 from flowrunner.cli.options import Misuse, compose, json_option, option, paths_argument
 from flowrunner.cli.paths import find_flow
 from flowrunner.diagnostics import suggest
@@ -139,14 +139,7 @@ def _payload(given: dict[str, Any]) -> bytes | None:
     used = [letter for letter, is_used in ways.items() if is_used]
     if len(used) > 1:
         raise click.UsageError(f"{' and '.join(used)} both say what arrives: give one")
-    if not used:
-        return None
-    if given["message"] is not None:
-        return payload_bytes(given["message"])
-    file: Path | None = given["file"]
-    if file is not None:
-        return file.read_bytes()
-    return sys.stdin.buffer.read() if given["stdin"] else b""
+    return given_payload(given) if used else None
 
 
 def _properties(given: dict[str, Any]) -> Properties:

@@ -3,14 +3,14 @@
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from flowrunner.connections import ConnectionSettings, Notice, TlsSettings
+from flowrunner.connections import FOR_EVER, TRANSPORTS, ConnectionSettings, Notice, TlsSettings
 from flowrunner.errors import ConnectionFailed
 from flowrunner.run.link import Link, SocketLike
 
@@ -19,15 +19,6 @@ PATIENCE = 10.0
 
 Tap = Callable[[SocketLike], SocketLike]
 """Puts something before a socket that listens to both sides."""
-
-_LONGEST_SESSION = 0xFFFF_FFFF
-_TRANSPORTS: dict[str, Literal["tcp", "websockets", "unix"]] = {
-    "mqtt": "tcp",
-    "mqtts": "tcp",
-    "ws": "websockets",
-    "wss": "websockets",
-    "mqtt+unix": "unix",
-}
 
 
 class Client(paho.Client):
@@ -40,7 +31,7 @@ class Client(paho.Client):
             client_id=client_id,
             clean_session=None if is_v5 else settings.keep is None,
             protocol=version,
-            transport=_TRANSPORTS[settings.scheme],
+            transport=TRANSPORTS[settings.scheme],
             reconnect_on_failure=False,  # else it falls back to MQTT 3.1 by itself, and blocks the loop for it
         )
         self._settings = settings
@@ -90,7 +81,7 @@ class Client(paho.Client):
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = self._settings.receive_maximum
         if keep := self._settings.keep:
-            properties.SessionExpiryInterval = int(min(keep, _LONGEST_SESSION))
+            properties.SessionExpiryInterval = int(min(keep, FOR_EVER))
         return properties
 
     def _create_socket(self) -> SocketLike:

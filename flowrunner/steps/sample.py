@@ -4,14 +4,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from flowrunner.code import Block, Host, Segment
+from flowrunner.code import Host
 from flowrunner.memory import Held, Key, Memory
 from flowrunner.options import CountOrDuration, option
-from flowrunner.remembering import HoldingStep, KeyedWorker
+from flowrunner.remembering import GatingStep, KeyedWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample(HoldingStep):
+class Sample(GatingStep):
     """Pass every nth message (`sample: 10`), or the latest once per time (`sample: 1s`).
 
     Of ten messages the tenth passes. A time begins with a message; when it is over, the latest that came in it passes,
@@ -43,7 +43,7 @@ class Sample(HoldingStep):
     every: int | float = option(CountOrDuration(), "a number of messages, or a duration", main=True)
 
     def shape(self) -> Hashable:
-        return (HoldingStep.shape(self), self.is_cut())
+        return (GatingStep.shape(self), self.is_cut())
 
     def lasting(self) -> tuple[tuple[str, Any], ...]:
         return (("every", self.every),)  # a number of messages is an int
@@ -53,16 +53,6 @@ class Sample(HoldingStep):
 
     def worker(self, host: Host, state: Memory[Any]) -> "_Sampler":
         return _Sampler(host, state, self.every)
-
-    def emit(self, to: Block) -> None:
-        if self.is_cut():
-            HoldingStep.emit(self, to)
-            return
-        to.run("if not WORKER.passes(KEY):\n    return", WORKER=to.name(self.worker_name(to)), KEY=self.key(to))
-
-    def emit_then(self, to: Block, then: Segment | None) -> None:
-        if self.is_cut():
-            HoldingStep.emit_then(self, to, then)
 
 
 class _Sampler(KeyedWorker):

@@ -5,14 +5,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrunner.code import Block, Host, Segment
+from flowrunner.code import Host
 from flowrunner.memory import Held, Key, Memory, has_passed
 from flowrunner.options import Choice, Frequency, option
-from flowrunner.remembering import HoldingStep, KeyedWorker
+from flowrunner.remembering import GatingStep, KeyedWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Throttle(HoldingStep):
+class Throttle(GatingStep):
     """Let at most so many messages through: `5s` is one in five seconds, `10/s` are ten in any second.
 
     The first ones pass and the others are dropped; with `keep: last` the last one that came too early is held, and
@@ -57,23 +57,13 @@ class Throttle(HoldingStep):
         return self.keep == "last"
 
     def shape(self) -> Hashable:
-        return (HoldingStep.shape(self), self.keep)
+        return (GatingStep.shape(self), self.keep)
 
     def lasting(self) -> tuple[tuple[str, Any], ...]:
         return (("rate", self.rate[1]),)
 
     def worker(self, host: Host, state: Memory["_Passed"]) -> "_Gate":
         return _Gate(host, state, self.rate)
-
-    def emit(self, to: Block) -> None:
-        if self.is_cut():
-            HoldingStep.emit(self, to)
-            return
-        to.run("if not WORKER.passes(KEY):\n    return", WORKER=to.name(self.worker_name(to)), KEY=self.key(to))
-
-    def emit_then(self, to: Block, then: Segment | None) -> None:
-        if self.is_cut():
-            HoldingStep.emit_then(self, to, then)
 
 
 @dataclass(slots=True)
