@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from flowrunner.code import ORIGIN, Block, Segment, place
+from flowrunner.code import ORIGIN, Block, Segment
 from flowrunner.compile.guards import Guard
 from flowrunner.expressions import Scope
 from flowrunner.records import dataclass
+from flowrunner.snippets import place
 from flowrunner.step import Step
 from flowrunner.text import Span
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from flowrunner.code import ORIGIN, Block, Host, Segment, place
+from flowrunner.code import ORIGIN, Block, Host, Segment
 from flowrunner.compile.calls import CallWriter
 from flowrunner.compile.entry import names_in, names_set_in, write_entry
 from flowrunner.compile.guards import Guard, Guards
@@ -15,6 +15,7 @@ from flowrunner.compile.waits import WaitWriter
 from flowrunner.expressions import NAMESPACE, Expression, Scope
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.snippets import place
 from flowrunner.sources import Subscribe
 from flowrunner.step import Step, is_cut, walk
 from flowrunner.text import Span

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from flowrunner.code import ORIGIN, Block, Hole, Segment
+from flowrunner.code import ORIGIN, Block, Segment
 from flowrunner.compile.entry import names_in
 from flowrunner.expressions import Scope
 from flowrunner.records import dataclass
+from flowrunner.snippets import Hole
 from flowrunner.waiting import PASS, WaitingStep
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowrunner.code import Block, Hole, Host
+from flowrunner.code import Block, Host
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression
 from flowrunner.message import Properties
 from flowrunner.options import QoS, ValueKind, option
 from flowrunner.options.numbers import check_qos
+from flowrunner.snippets import Hole
 from flowrunner.step import Step
 from flowrunner.steps.publish import payload_bytes, topic_check
 from flowrunner.values import Value

@@ -3,10 +3,11 @@
 import ast
 from dataclasses import dataclass
 
-from flowrunner.code import Block, place
+from flowrunner.code import Block
 from flowrunner.expressions import Scope
 from flowrunner.fields import check_map, set_fields
 from flowrunner.options import FieldValues, option
+from flowrunner.snippets import place
 from flowrunner.step import Step
 from flowrunner.values import Value, value_kind
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from flowrunner.code import Block, Hole, Host
+from flowrunner.code import Block, Host
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression, Kind, Scope
 from flowrunner.fields import name_kind
@@ -22,6 +22,7 @@ from flowrunner.options import (
     option,
 )
 from flowrunner.options.numbers import check_duration, check_number
+from flowrunner.snippets import Hole
 from flowrunner.step import Check, Step
 from flowrunner.stores import MISSING, Store, key_of
 from flowrunner.values import Constant, Value, value_kind

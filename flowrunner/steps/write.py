@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flowrunner.code import Block, Hole, Host
+from flowrunner.code import Block, Host
 from flowrunner.codecs.faults import to_bytes
 from flowrunner.codecs.textual import cell_of, csv_line
 from flowrunner.errors import StepError
@@ -19,6 +19,7 @@ from flowrunner.options.formats import ColumnNames
 from flowrunner.options.maps import nothing_more, read_options
 from flowrunner.outside.files import Files, Rotation
 from flowrunner.read.nodes import Map, Node
+from flowrunner.snippets import Hole
 from flowrunner.step import Check, Step
 from flowrunner.values import Value, templates_of
 

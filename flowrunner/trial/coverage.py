@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrunner.code import place
 from flowrunner.compile import Program, compile_flow
 from flowrunner.compile.failure import find_place, step_at
 from flowrunner.compile.function import FlowWriter, Part
 from flowrunner.expressions import Expression
 from flowrunner.read.flow import Flow
+from flowrunner.snippets import place
 from flowrunner.step import Step
 from flowrunner.steps.filter import Filter
 from flowrunner.steps.fork import Fork
