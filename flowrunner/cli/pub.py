@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flowrunner.cli.client_options import client_options
 from flowrunner.cli.letters import (
     checked_topic,
     client_command,
-    client_options,
     connection_options,
     given_payload,
     qos_option,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from flowrunner.cli import terminal
-from flowrunner.cli.letters import client_command, client_options, connection_options
+from flowrunner.cli.client_options import client_options
+from flowrunner.cli.letters import client_command, connection_options
 from flowrunner.cli.options import Misuse, compose, option
 from flowrunner.cli.sub import Listener, read_filters
 from flowrunner.topics import Filter, covers, matches

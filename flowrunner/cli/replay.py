@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import click
 
 from flowrunner.cli import terminal
-from flowrunner.cli.letters import client_command, client_options, connection_options
+from flowrunner.cli.client_options import client_options
+from flowrunner.cli.letters import client_command, connection_options
 from flowrunner.cli.options import Misuse, compose, option
 from flowrunner.run.playing import Player
 from flowrunner.topics import BadTopic, check_topic

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowrunner.cli import terminal
-from flowrunner.cli.letters import client_command, client_options, connection_options, qos_option
+from flowrunner.cli.client_options import client_options
+from flowrunner.cli.letters import client_command, connection_options, qos_option
 from flowrunner.cli.options import compose, option
 from flowrunner.errors import ConnectionFailed
 from flowrunner.topics import BadTopic, Filter, matches, parse_filter

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.cli import terminal
-from flowrunner.cli.letters import SEPARATOR, client_options, join_properties
+from flowrunner.cli.client_options import client_options
+from flowrunner.cli.letters import SEPARATOR, join_properties
 from flowrunner.cli.properties import read_properties
 from flowrunner.cli.pub import command as pub
 from flowrunner.cli.sub import command as sub
