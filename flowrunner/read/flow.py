@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flowrunner.diagnostics import Diagnostic, has_errors, name_list, suggest
-from flowrunner.expressions import Kind, Scope
+from flowrunner.expressions import Scope
 from flowrunner.lines import Queue
 from flowrunner.options import Place, options_of
 from flowrunner.options.maps import read_what_can_be
@@ -14,6 +14,7 @@ from flowrunner.options.nested import Handling
 from flowrunner.read.calls import Calls, Entries, Entry, Index, Library, NoIndex, entries_of
 from flowrunner.read.cases import Case, check_cases
 from flowrunner.read.document import read_document
+from flowrunner.read.flow_sources import check_source, scopes_of, sources_of
 from flowrunner.read.keys import FlowKeys
 from flowrunner.read.loops import find_loops, find_silence, same_ids
 from flowrunner.read.nodes import List, Map, Node, Scalar
@@ -23,9 +24,8 @@ from flowrunner.read.step_list import FlowContext
 from flowrunner.read.words import FLOW_WORDS
 from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
-from flowrunner.sources import AtStart, Cron, Every, Subscribe
 from flowrunner.sources import Source as Trigger
-from flowrunner.step import ANY_NAME, Check, Step
+from flowrunner.step import Check, Step
 from flowrunner.text import Source, Span
 
 
@@ -275,13 +275,6 @@ class FlowReader:
 _CALL_HELP = "or let another flow call it: `- call: NAME`"
 
 
-def check_source(source: Trigger, check: Check) -> None:
-    """What a source names must not be a constant."""
-    if isinstance(source, Subscribe) and source.span:
-        for name, _, _ in source.filter.captures:
-            check.new_name(name, source.span)
-
-
 def explain_flow_key(key: Scalar, steps: Mapping[str, type[Step]]) -> Diagnostic:
     """A word at the top of a flow that is no key of it."""
     word = key.text
@@ -297,33 +290,3 @@ def explain_flow_key(key: Scalar, steps: Mapping[str, type[Step]]) -> Diagnostic
     else:
         help = f"a flow has {name_list(known)}"
     return Diagnostic("unknown-key", message, key.span, helps=(help,))
-
-
-def sources_of(keys: Mapping[str, Any]) -> tuple[Trigger, ...]:
-    """The sources in a fixed order; a handler's last argument counts them."""
-    every: Every | None = keys["every"]
-    cron: Cron | None = keys["cron"]
-    at_start: AtStart | None = keys["at_start"]
-    return (*keys["subscribe"], *(source for source in (every, cron, at_start) if source is not None))
-
-
-def scopes_of(sources: tuple[Trigger, ...], constants: Mapping[str, Any], *, is_complete: bool) -> tuple[Scope, Scope]:
-    """What is known before the first step, and inside of `on_error`; not complete, if a key of the flow was refused."""
-    is_heard = {isinstance(source, Subscribe) for source in sources}
-    payload: Kind = "any" if len(is_heard) != 1 else "bytes" if is_heard == {True} else "data"
-    names: dict[str, Kind] = {"payload": payload, "topic": "text", "qos": "data", "retain": "data", "properties": "any"}
-    names |= dict.fromkeys(constants, "data")
-    names |= {"env": "data", "flow": "text"}
-    captured = [
-        {name for name, _, _ in source.filter.captures} if isinstance(source, Subscribe) else set[str]()
-        for source in sources
-    ]
-    common = set.intersection(*captured) if captured else set[str]()
-    names |= dict.fromkeys(sorted(common), "text")
-    if not is_complete:
-        names[ANY_NAME] = "any"
-    missing = {
-        name: f"not every source of this flow names the level `{name}`"
-        for name in sorted(set[str]().union(*captured) - common)
-    }
-    return Scope(names, missing), Scope({**names, "error": "data"}, missing)

@@ -19,7 +19,8 @@ from flowrunner.run.local_place import has_local_sockets, known_paths, own_path,
 from flowrunner.run.overview import Meter, overview
 from flowrunner.run.report import Report
 from flowrunner.run.shown import Looked
-from flowrunner.run.viewing import NoSuchStep, Viewing
+from flowrunner.run.step_search import NoSuchStep
+from flowrunner.run.viewing import Viewing
 
 #: Bytes of a request, and of an answer; viewers at a time, and seconds between two looks at what they see.
 MOST_BYTES = 65_536

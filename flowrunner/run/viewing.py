@@ -11,16 +11,16 @@ from flowrunner.compile.failure import step_at
 from flowrunner.compile.function import name_steps
 from flowrunner.compile.program import as_message
 from flowrunner.compile.taps import Where
-from flowrunner.diagnostics import Diagnostic, name_list, suggest
+from flowrunner.diagnostics import Diagnostic
 from flowrunner.message import Message
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
 from flowrunner.run.rehearsal import Look
 from flowrunner.run.rehearsal_host import Note
+from flowrunner.run.step_search import NoSuchStep, find_steps
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.trace_json import message_as_json, plain, visit_as_json
 from flowrunner.run.visits import Place, Reader, Visit, places_of
-from flowrunner.step import Step, walk
 
 #: Messages that take the tapped way after a pause, and in each turn of a viewer; looks and notes that wait to be told.
 MOST, MORE = 250, 25
@@ -40,15 +40,6 @@ _USUAL = frozenset({"topic", "payload", "qos", "retain", "properties"})
 
 Told = dict[str, Any]
 Draw = Callable[[Diagnostic], str]
-
-
-class NoSuchStep(LookupError):
-    """A step that a flow does not have; `help` is what to type instead."""
-
-    def __init__(self, message: str, help: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.help = help
 
 
 @dataclass(slots=True)
@@ -269,23 +260,3 @@ def _open_visit(way: _Way, step: str, origin: Message) -> Visit | None:
         if not (visit.is_out or visit.is_later or has_failed) and step in {"", visit.place.name}:
             return visit
     return None
-
-
-def find_steps(flow: Flow, name: str) -> frozenset[str]:
-    """The names of a step and of those inside it; `name` is as in `name_steps`, or a kind that is there once.
-
-    Raises NoSuchStep.
-    """
-    names = name_steps(flow)
-    places = {place.name: place.step for place in places_of(flow)}
-    found = [name] if name in places else [one for one, other in places.items() if name == other.KEY]
-    if len(found) == 1:
-        step: Step = places[found[0]]
-        inside = [inner for steps in step.inner() for inner in walk(steps)]
-        return frozenset({found[0], *(names[id(one)] for one in inside if id(one) in names)})
-    if found:
-        listed = ", ".join(f"`{flow.name}/{one}` (line {places[one].at.key_span.line})" for one in found[:12])
-        raise NoSuchStep(f"there are {len(found)} steps `{name}` in `{flow.name}`", f"say which: {listed}")
-    near = suggest(name, list(places))
-    help = f"did you mean `{flow.name}/{near}`?" if near else f"there are {name_list(list(places))}"
-    raise NoSuchStep(f"there is no step `{name}` in `{flow.name}`", help)
