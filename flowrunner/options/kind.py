@@ -35,6 +35,9 @@ class Context(Protocol):
     def read_file(self, path: str, span: Span) -> bytes:
         """Read a file that a flow refers to, relative to the flow's folder; it is watched from then on."""
 
+    def is_file(self, path: Path) -> bool:
+        """Whether there is such a file, and it can be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -1,12 +1,10 @@
 """Turns files into digests of their content, and reads only those whose size or times changed."""
 
-import os
 from collections.abc import Callable, Collection
 from hashlib import blake2b
 from pathlib import Path
 
-Stamp = tuple[int, int, int, int, int]
-"""Times and size of a file, and its place on the disk."""
+from flowrunner.read.files import Disk, Files, Stamp
 
 Digest = bytes | None
 """The digest of a file's content: None if it is not there, empty if it cannot be read."""
@@ -15,20 +13,22 @@ Digest = bytes | None
 class Look:
     """One look after another at files. Within one look a file is the same however often it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Files | None = None) -> None:
+        self._files = files or Disk()
         self._known: dict[Path, tuple[Stamp, Digest]] = {}
         self._seen: dict[Path, Digest] = {}
         self._touched: frozenset[tuple[int, ...]] = frozenset()
 
     def begin(self, touched: Collection[Path]) -> None:
         """Look anew; `touched` are read even where nothing else tells that they changed."""
+        self._files.begin()
         self._seen = {}
-        self._touched = frozenset(stamp[3:] for path in touched if (stamp := stamp_of(path)))
+        self._touched = frozenset(stamp[3:] for path in touched if (stamp := self._files.stamp(path)))
 
     def digest(self, path: Path) -> Digest:
         """The digest of a file."""
         if path not in self._seen:
-            stamp = stamp_of(path)
+            stamp = self._files.stamp(path)
             known = self._known.get(path)
             if stamp is None:
                 self._seen[path] = None
@@ -40,10 +40,10 @@ class Look:
 
     def read(self, path: Path) -> bytes:
         """The content of a file. Raises OSError or ValueError, as `Path.read_bytes` does."""
-        stamp = stamp_of(path)  # before the content: what changes in between is seen at the next look
+        stamp = self._files.stamp(path)  # before the content: what changes in between is seen at the next look
         digest: Digest = b""
         try:
-            data = path.read_bytes()
+            data = self._files.read(path)
             digest = blake2b(data, digest_size=16).digest()
         except FileNotFoundError:
             digest = None
@@ -74,12 +74,3 @@ class Look:
             self.read(path)
         except (OSError, ValueError):
             return
-
-
-def stamp_of(path: Path) -> Stamp | None:
-    """The stamp of a file; None if there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - for each of perhaps thousands
-    except (OSError, ValueError):
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_dev, status.st_ino

@@ -40,7 +40,7 @@ class NameIndex:
             for path in self._paths():
                 digest = self._look.digest(path)
                 kept = before.get(path)
-                names = kept[1] if kept is not None and kept[0] == digest else names_in(path)
+                names = kept[1] if kept is not None and kept[0] == digest else names_in(path, self._look)
                 self._names[path] = (digest, names)
                 for name in names:
                     known.setdefault(name, path)
@@ -48,10 +48,10 @@ class NameIndex:
         return self._known
 
 
-def names_in(path: Path) -> tuple[str, ...]:
+def names_in(path: Path, look: Look) -> tuple[str, ...]:
     """The names of the flows of a file."""
     try:
-        data = path.read_bytes()
+        data = look.read(path)
     except OSError:
         return ()
     entries = entries_in(data, path, path.name) if b"flows" in data else ()

@@ -13,11 +13,12 @@ from flowrunner.plugins import as_diagnostic
 from flowrunner.read.contents import Contents, Places, Program, Version
 from flowrunner.read.digests import Digest, Look
 from flowrunner.read.document import read_bytes
+from flowrunner.read.files import Disk, Files
 from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
 from flowrunner.read.index import NameIndex
-from flowrunner.read.load import SETTINGS_FILE, find_names, same_name, shown_name, unreadable
+from flowrunner.read.load import SETTINGS_FILE, same_name, shown_name, unreadable
 from flowrunner.read.settings import Settings
-from flowrunner.read.settings_file import SettingsFile, is_concerned
+from flowrunner.read.settings_file import KeepsSettings, SettingsFile, is_concerned
 from flowrunner.records import dataclass
 from flowrunner.step import Step
 
@@ -49,7 +50,8 @@ class Library(Generic[Program]):
     """The flow files of paths, and the last good version of each flow.
 
     `compile` makes of a flow what runs, or raises FlowError. `refresh` reads and compiles again what changed, and only
-    that; on any mistake the old version stays. The other parameters are those of `flowrunner.read.load.load`.
+    that; on any mistake the old version stays. `files` and `settings` stand for the disk and for the settings file that
+    is on it. The other parameters are those of `flowrunner.read.load.load`.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Library(Generic[Program]):
         url: str | None = None,
         allow: frozenset[str] | None = frozenset(),
         now: Callable[[], float] = time.time,
+        files: Files | None = None,
+        settings: KeepsSettings | None = None,
     ) -> None:
         self._paths = tuple(paths)
         self._folders = tuple(path for path in self._paths if path.is_dir())
@@ -75,8 +79,10 @@ class Library(Generic[Program]):
         self._steps = steps
         self._allow = allow
         self._now = now
-        self._look = Look()
-        self._settings = SettingsFile(self._paths, os.environ if environment is None else environment, url)
+        self._from = files or Disk()
+        self._look = Look(self._from)
+        surroundings = os.environ if environment is None else environment
+        self._settings = settings or SettingsFile(self._paths, surroundings, url)
         self._known: dict[str, Path] = {}
         self._absolute: dict[str, Path] = {}
         self._files: dict[Path, _File[Program]] = {}
@@ -129,7 +135,7 @@ class Library(Generic[Program]):
 
     def _find(self) -> dict[Path, None]:
         """All flow files there are; a path that is gone has none."""
-        names = (name for path in self._paths if path.exists() for name in find_names(path))
+        names = self._from.flow_files(self._paths)
         self._known = {name: self._known.get(name) or Path(name) for name in names}
         self._absolute = {}
         return dict.fromkeys(self._known.values())

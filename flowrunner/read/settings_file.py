@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 from unicodedata import normalize
 
 from flowrunner.connections import ConnectionSettings
@@ -12,6 +13,19 @@ from flowrunner.read.settings import Settings, read_settings
 
 Words = frozenset[str]
 """Words of which at least one stands in every flow file that a change of the settings concerns."""
+
+
+class KeepsSettings(Protocol):
+    """The settings of a library, as it reads them; see `SettingsFile`."""
+
+    references: dict[Path, Digest]
+    settings: Settings
+    diagnostics: tuple[Diagnostic, ...]
+    reconnect: frozenset[str]
+    words: Words
+
+    def refresh(self, look: Look) -> None:
+        """Take up what changed."""
 
 
 class SettingsFile:

@@ -60,6 +60,14 @@ class FlowContext:
             diagnostic = Diagnostic("missing-file", f"`{path}` cannot be read", span, reason, helps=(help,))
             raise self.report.refuse(diagnostic) from None
 
+    def is_file(self, path: Path) -> bool:
+        """See `flowrunner.options.Context.is_file`."""
+        try:
+            self.read(path)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def read_called(self, name: Scalar) -> Called:
         """See `flowrunner.options.Context.read_called`."""
         assert self.calls is not None

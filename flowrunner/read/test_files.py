@@ -87,6 +87,10 @@ class _Context:
         """See `flowrunner.options.Context`."""
         raise self.report.refuse(Diagnostic("wrong-value", "a file of tests refers to no other files", span))
 
+    def is_file(self, path: Path) -> bool:
+        """See `flowrunner.options.Context`."""
+        return False
+
 
 def is_test_file(path: Path | str) -> bool:
     """Whether a file holds tests and no flows, by its name."""

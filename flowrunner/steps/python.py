@@ -119,7 +119,7 @@ def files_beside(tree: ast.Module, file: PythonFile, span: Span, place: Place) -
     while waiting:
         for name in imports_of(waiting.pop()):
             path = file.path.with_name(f"{name}.py")
-            if name in known or name in sys.stdlib_module_names or not path.is_file():
+            if name in known or name in sys.stdlib_module_names or not place.context.is_file(path):
                 continue
             known.add(name)
             other = Path(file.name).with_name(path.name).relative_to(place.context.folder.as_posix())

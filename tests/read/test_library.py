@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowrunner.diagnostics import Diagnostic, render
 from flowrunner.errors import FlowError
-from flowrunner.read import digests
+from flowrunner.read import files
 from flowrunner.read import index as index_module
 from flowrunner.read.contents import Contents
 from flowrunner.read.digests import Look
@@ -564,9 +564,9 @@ def test_index_of_names_looks_again_only_into_files_that_changed(shelf: Shelf, m
     looked: list[str] = []
     names_in = index_module.names_in
 
-    def look(path: Path) -> tuple[str, ...]:
+    def look(path: Path, at: Look) -> tuple[str, ...]:
         looked.append(path.stem)
-        return names_in(path)
+        return names_in(path, at)
 
     monkeypatch.setattr(index_module, "names_in", look)
     shelf.write(a=CALLER, judge=JUDGE % 5, other=SEVERAL % ("a", "b"))
@@ -593,7 +593,7 @@ def test_pieces_of_a_refresh_leave_the_contents_alone_until_the_end(shelf: Shelf
 def test_file_with_the_same_size_and_times_is_compared_when_it_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "stamp_of", lambda path: (1, 1, 1, 1, 1) if path.exists() else None)
+    monkeypatch.setattr(files, "stamp_of", lambda path: (1, 1, 1, 1, 1) if path.exists() else None)
     path = tmp_path / "a"
     path.write_text("one")
     look = Look()
