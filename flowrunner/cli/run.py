@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from flowrunner.read.settings import Settings
     from flowrunner.run.explaining import Explaining
     from flowrunner.run.following import Following
-    from flowrunner.run.runner import Runner
+    from flowrunner.run.runs import Runs
     from flowrunner.web.place import Place
+    from flowrunner.workers.fleet import Fleet
+    from flowrunner.workers.snapshot import Copies
 
 _CONNECTION, _EDITING, _PAGE, _SHOWN = "Broker", "While flows are edited", "Page in the browser", "What is shown"
 
@@ -77,7 +81,7 @@ def command(paths: tuple[Path, ...], **given: Any) -> int:
     _check_address(url)
     warn_of_password(given["broker"])
     given["place"] = _place(given)
-    _say_what_is_missing(given)
+    given["workers"] = _workers(given)
     gc.disable()  # what is read now stays: looking through all of it again and again takes a third of the start
     try:
         return _Run(existing(paths), url, given).run()
@@ -98,7 +102,10 @@ class _Run:
         from flowrunner.run.service import Service
 
         self._paths = paths
-        self._library: Library[Program] = Library(paths, compile_flow, url=url, allow=frozenset(given["allow"]))
+        self._given = given
+        self._copies = _copies() if given["workers"] > 1 else None
+        allow = frozenset(given["allow"])
+        self._library: Library[Program] = Library(paths, compile_flow, url=url, allow=allow, files=self._copies)
         self._contents = self._library.refresh()
         self._output = Output(sys.stdout, closed=self._stop)
         is_json = (given["log_format"] or ("text" if sys.stdout.isatty() else "json")) == "json"
@@ -120,9 +127,10 @@ class _Run:
             folder=folder,
             is_broker_named=url is not None or _names_broker(settings),
             edits=edits,
-            explaining=self._explaining() if given["explain"] else None,
+            explaining=self._explaining() if given["explain"] and self._copies is None else None,
             is_read_only=is_read_only,
             beside=self._page if given["place"] is not None else None,
+            make=self._fleet if self._copies is not None else None,
         )
         self._place = given["place"]
         self._folder = edits.folder
@@ -152,7 +160,22 @@ class _Run:
 
         return Explaining(self._report)
 
-    def _page(self, runner: "Runner", following: "Following") -> "AbstractAsyncContextManager[object]":
+    def _fleet(self) -> "Fleet":
+        from flowrunner.workers.fleet import Fleet, Plan
+
+        assert self._copies is not None
+        plan = Plan(
+            self._given["workers"],
+            self._library,
+            self._copies,
+            self._paths,
+            self._folder,
+            frozenset(self._given["allow"]),
+            is_explained=self._given["explain"],
+        )
+        return Fleet(self._contents.settings.connections, self._report, plan)
+
+    def _page(self, runner: "Runs", following: "Following") -> "AbstractAsyncContextManager[object]":
         from flowrunner.web.beside import show_page
 
         assert self._place is not None
@@ -224,12 +247,21 @@ def _place(given: dict[str, Any]) -> "Place | None":
         raise Misuse(f"`{text}` is no address for the page", str(error)) from None
 
 
-def _say_what_is_missing(given: dict[str, Any]) -> None:
-    """Parts whose options are there before they are."""
-    missing = {"--workers": given["workers"] > 1}
-    for name, is_given in missing.items():
-        if is_given:
-            say(f"`{name}` has no effect in this version")
+def _workers(given: dict[str, Any]) -> int:
+    """How many processes are wanted, as far as there can be more than one."""
+    count: int = given["workers"]
+    if count > 1 and not (hasattr(socket, "AF_UNIX") and hasattr(signal, "pthread_sigmask")):
+        raise Misuse("`--workers` needs sockets between processes, which this system does not have", "leave it out")
+    if count > 1 and given["read_only"]:
+        say("with `--read-only` there is one worker: looking takes no work away from anybody")
+        return 1
+    return count
+
+
+def _copies() -> "Copies":
+    from flowrunner.workers.snapshot import Copies
+
+    return Copies()
 
 
 def _names_broker(settings: "Settings") -> bool:

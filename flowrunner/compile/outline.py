@@ -52,16 +52,20 @@ class Outline:
 
 def outline(flow: Flow) -> Outline:
     """The outline of a flow."""
-    texts = {flow.source.name: flow.source.text}
-    texts |= {step.at.span.source.name: step.at.span.source.text for step in steps_of(flow)}
     return Outline(
         flow.name,
         flow.source.name,
-        digest(tuple(sorted(texts.items()))),
+        digest(tuple(sorted(texts_of(flow).items()))),
         fingerprint(flow),
         tuple(sorted(subscriptions_of(flow))),
         memories_of(flow),
     )
+
+
+def texts_of(flow: Flow) -> dict[str, str]:
+    """The texts that a flow was made of, by the names of their files: its own, and those of the flows that it calls."""
+    texts = {flow.source.name: flow.source.text}
+    return texts | {step.at.span.source.name: step.at.span.source.text for step in steps_of(flow)}
 
 
 def subscriptions_of(flow: Flow) -> set[Subscription]:

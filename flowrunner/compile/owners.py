@@ -49,3 +49,9 @@ def _of_steps(flow: Flow, *, is_state_shared: bool) -> Iterator[str]:
 
 def _remembers(step: Step) -> bool:
     return isinstance(step, KeepingStep) or bool(step.memory())
+
+
+def ties_of(flow: Flow) -> frozenset[str]:
+    """What a flow uses together with others: flows with a name in common need the same owner."""
+    found = (step.memory() for step in steps_of(flow) if id(step) in flow.scopes)
+    return frozenset(name for name in found if name.startswith("shared "))

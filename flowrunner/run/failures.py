@@ -126,9 +126,8 @@ class Failures:
 
     def _say_more(self, fold: _Fold) -> None:
         if fold.count:
-            count = f"{fold.count:,}".replace(",", " ")
             name = f" in `{fold.flow}`" if fold.flow else ""
-            self._report.more(f"and {count} more like this{name} in the last {FOLD:.0f} s")
+            self._report.more(f"and {{count}} more like this{name} in the last {FOLD:.0f} s", count=fold.count)
             fold.count = 0
 
 

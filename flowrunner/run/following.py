@@ -10,7 +10,7 @@ from flowrunner.jsons import dumps
 from flowrunner.read.library import Library
 from flowrunner.records import dataclass
 from flowrunner.run.report import Report
-from flowrunner.run.runner import Runner
+from flowrunner.run.runs import Runs
 
 if TYPE_CHECKING:
     from flowrunner.run.reload import Reloader
@@ -42,7 +42,7 @@ class Following:
     Edits that are made meanwhile are found then.
     """
 
-    def __init__(self, edits: Edits, runner: Runner, report: Report) -> None:
+    def __init__(self, edits: Edits, runner: Runs, report: Report) -> None:
         self._edits = edits
         self._report = report
         self._runner = runner

@@ -197,7 +197,9 @@ class Reloader:
         """Give flows that do the same as before their new places, without a break."""
         for name in names:
             live, program = self._runner.flows[name], programs[name]
-            if isinstance(live.program, Program) and relocate(live.plain, live.program, program):
+            if not isinstance(live.program, Program):
+                continue
+            if live.is_elsewhere or relocate(live.plain, live.program, program):
                 live.program = program
 
     async def _connect(self, after: Contents[Program]) -> tuple[str, ...]:

@@ -69,18 +69,18 @@ class Report:
         if not self._is_json:
             self._write(lines)
 
-    def frame(self, diagnostic: Diagnostic, *, event: str = "mistake", flow: str = "") -> None:
+    def frame(self, diagnostic: Diagnostic, *, event: str = "mistake", flow: str = "", **fields: Any) -> None:
         """A mistake with its place in the file."""
         self._tell(News(event, diagnostic.severity, flow, diagnostic.message, diagnostic=diagnostic))
         if self._is_json:
-            self._object(event, diagnostic.severity, flow, **as_json(diagnostic))
+            self._object(event, diagnostic.severity, flow, **as_json(diagnostic), **fields)
         else:
             self._write(draw(diagnostic, color=self._color))
 
-    def logged(self, flow: str, level: str, text: str) -> None:
+    def logged(self, flow: str, level: str, text: str, **fields: Any) -> None:
         """What a `log` step has to say."""
         if self._is_json:
-            self._object("log", level, flow, message=text)
+            self._object("log", level, flow, message=text, **fields)
         else:
             self._line(flow, self.paint("·", "dim"), self._leveled(text, level))
 
@@ -98,8 +98,9 @@ class Report:
             flow, self.paint(arrow, style), f"{self.paint(topic, style)}  {preview(payload, most=max(room, 16))}"
         )
 
-    def more(self, text: str) -> None:
-        """What was not shown, in a number."""
+    def more(self, text: str, *, count: int) -> None:
+        """What was not shown, in a number, which stands in the text for `{count}`."""
+        text = text.replace("{count}", f"{count:,}".replace(",", " "))
         if self._is_json:
             self._object("left-out", "debug", "", message=text)
         else:

@@ -248,6 +248,9 @@ class Runner:
         self.traffic.stop()
         self.failures.stop()
 
+    def abandon(self) -> None:
+        """See `flowrunner.run.runs.Runs`: there is nothing outside of this process."""
+
     @property
     def stores(self) -> Mapping[tuple[str, str], Store]:
         """The named values of `state` steps, by flow (empty for those that are shared) and name."""

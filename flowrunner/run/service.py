@@ -14,6 +14,7 @@ from flowrunner.run.following import Edits, Following
 from flowrunner.run.live import Program
 from flowrunner.run.notify import Notify
 from flowrunner.run.runner import Runner
+from flowrunner.run.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-Beside = Callable[[Runner, Following], AbstractAsyncContextManager[object]]
+Beside = Callable[[Runs, Following], AbstractAsyncContextManager[object]]
 """Makes what goes on beside the flows from the time when they run to their end, such as a page that shows them."""
 
 
 class Service:
     """A runner from the first line to the last, in a loop of its own: `asyncio.run(service.run(programs))`.
 
-    With `edits` it follows the files of its flows, and SIGHUP has it look at them at once.
+    With `edits` it follows the files of its flows, and SIGHUP has it look at them at once. `make` gives what runs the
+    flows where that is not this process.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Service:
         explaining: "Explaining | None" = None,
         is_read_only: bool = False,
         beside: Beside | None = None,
+        make: Callable[[], Runs] | None = None,
     ) -> None:
         self._connections = connections
         self._report = report
@@ -55,6 +58,8 @@ class Service:
         self._beside = beside
         self._explaining = explaining
         self._is_read_only = is_read_only
+        self._make = make or self._runner
+        self._runs: Runs | None = None
         self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,13 +69,7 @@ class Service:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
         broker = None if self._is_broker_named else await self._embedded()
-        runner = Runner(
-            self._connections,
-            self._report,
-            folder=None if self._is_read_only else self._folder,
-            explaining=self._explaining,
-            is_read_only=self._is_read_only,
-        )
+        runner = self._runs = self._make()
         if self._is_read_only:
             self._report.say("read-only", "only looking: nothing is published; what would be is shown")
         notify = Notify(asyncio.get_running_loop())
@@ -101,6 +100,15 @@ class Service:
                 await broker.stop()
         self._report.say("stopped", _summary(runner))
 
+    def _runner(self) -> Runs:
+        return Runner(
+            self._connections,
+            self._report,
+            folder=None if self._is_read_only else self._folder,
+            explaining=self._explaining,
+            is_read_only=self._is_read_only,
+        )
+
     def stop(self) -> None:
         """End `run`; from any thread."""
         if self._loop is not None and self._end is not None:
@@ -114,7 +122,7 @@ class Service:
         for waiting in either:
             waiting.cancel()
 
-    def _desk(self, runner: Runner, following: Following, edits: Edits) -> "AbstractAsyncContextManager[object]":
+    def _desk(self, runner: Runs, following: Following, edits: Edits) -> "AbstractAsyncContextManager[object]":
         """Answers `flowrunner status` and `flowrunner tap`."""
         from flowrunner.run.local import Desk, listen
 
@@ -133,18 +141,20 @@ class Service:
     def _interrupt(self) -> None:
         assert self._end is not None
         if self._end.is_set():
+            if self._runs is not None:
+                self._runs.abandon()
             os._exit(_INTERRUPTED)
         self._end.set()
 
 
-def _summary(runner: Runner) -> str:
+def _summary(runner: Runs) -> str:
     received = sum(flow.received for flow in runner.flows.values())
     dropped = sum(flow.dropped for flow in runner.flows.values())
     failures = f", {dropped} of which failed" if dropped else ""
     return f"stopped after {received} message{'' if received == 1 else 's'}{failures}"
 
 
-def _status(runner: Runner) -> str:
+def _status(runner: Runs) -> str:
     """A line about what goes on, for whoever looks after the process."""
     received = sum(flow.received for flow in runner.flows.values())
     away = [name for name, connection in runner.connections.items() if connection.terms is None]

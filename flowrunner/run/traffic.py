@@ -163,9 +163,9 @@ class Traffic:
     def _say_more(self) -> None:
         more = 0 if self._is_watching else self._count() - self._counted
         if more > 0:
-            self._report.more(f"and {more:,} more in the last second".replace(",", " "))
+            self._report.more("and {count} more in the last second", count=more)
         if self._log_lines < 0:
-            self._report.more(f"and {-self._log_lines:,} more lines of `log`".replace(",", " "))
+            self._report.more("and {count} more lines of `log`", count=-self._log_lines)
 
     def _count(self) -> int:
         """Messages into flows and out of them so far."""

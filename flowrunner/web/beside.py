@@ -8,7 +8,7 @@ from flowrunner.compile import Program
 from flowrunner.read.library import Library
 from flowrunner.run.following import Following
 from flowrunner.run.report import Report
-from flowrunner.run.runner import Runner
+from flowrunner.run.runs import Runs
 from flowrunner.web.board import Board
 from flowrunner.web.place import NotServed, Place
 from flowrunner.web.server import serve
@@ -16,7 +16,7 @@ from flowrunner.web.server import serve
 
 @asynccontextmanager
 async def show_page(
-    runner: Runner,
+    runner: Runs,
     following: Following,
     report: Report,
     *,

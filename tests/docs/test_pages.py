@@ -48,7 +48,7 @@ def codes_of_the_package() -> dict[str, str]:
     return {
         code: file.name
         for file, tree in trees.items()
-        for code in codes_in(tree, is_log=not {"run", "web"}.isdisjoint(file.parts))
+        for code in codes_in(tree, is_log=not {"run", "web", "workers"}.isdisjoint(file.parts))
     }
 
 

@@ -1,0 +1,392 @@
+"""Runs flows in several processes that share the messages, and looks like a runner to whoever asks."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from flowrunner.clock import Clock
+from flowrunner.compile import Program
+from flowrunner.compile.owners import owner_reasons, ties_of
+from flowrunner.connections import ConnectionSettings
+from flowrunner.diagnostics import name_list
+from flowrunner.errors import FlowrunnerError
+from flowrunner.message import NO_PROPERTIES, Properties
+from flowrunner.read.flow import Flow
+from flowrunner.read.library import Library
+from flowrunner.records import dataclass
+from flowrunner.run.clock import LoopClock
+from flowrunner.run.failures import Failures
+from flowrunner.run.identity import client_id
+from flowrunner.run.live import LiveFlow
+from flowrunner.run.live import Program as AnyProgram
+from flowrunner.run.recent import Recent
+from flowrunner.run.report import Report
+from flowrunner.run.runner import FIRST_TRY
+from flowrunner.run.sharing import group_of
+from flowrunner.run.shown import Connected, Remembers, Worker
+from flowrunner.run.tapping import Watcher
+from flowrunner.sources import Subscribe
+from flowrunner.workers.chorus import Chorus
+from flowrunner.workers.crew import digest_of
+from flowrunner.workers.orders import Apply, Beat, Begin, Heard, Part, Publish, Reconnect, Running, Tell, Tried
+from flowrunner.workers.ownership import Present, Unit, assign, units_of
+from flowrunner.workers.post import EARLY, Post
+from flowrunner.workers.snapshot import Copies, History
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a fleet is to run: `count` workers, the flows of a library, and whose files are copied for them.
+
+    `folder` is where `.flowrunner/` keeps client ids and values. Without a `group` the workers form one of their own.
+    """
+
+    count: int
+    library: Library[Program]
+    copies: Copies
+    paths: Sequence[Path]
+    folder: Path | None
+    allow: frozenset[str] = frozenset()
+    group: str = ""
+    is_explained: bool = False
+
+
+class FarFlow(LiveFlow):
+    """Stands for a flow that runs in workers."""
+
+    __slots__ = ()
+    is_elsewhere = True
+
+
+class Fleet:
+    """Several runners in processes of their own, as one; see `Runner`."""
+
+    def __init__(self, connections: Mapping[str, ConnectionSettings], report: Report, plan: Plan) -> None:
+        self.report = report
+        self.clock: Clock = LoopClock()
+        self.flows: dict[str, FarFlow] = {}
+        self.connections: dict[str, Connected] = {}
+        self.stores: dict[tuple[str, str], Sized] = {}
+        self.failures = Failures(report, self.clock)
+        self.owners: dict[str, int] = {}
+        self._plan = plan
+        self._ids: dict[str, str] = {}
+        self._settings = self._named(connections)
+        self._history = History()
+        self._units: tuple[Unit, ...] = ()
+        self._said: dict[str, bytes] = {}
+        self._expected: dict[str, bytes] = {}
+        self._family = token_hex(8)
+        self._changing = asyncio.Lock()
+        self._chorus = Chorus(
+            report, self.clock, lambda: frozenset(post.number for post in self.posts if post.process is not None)
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closing = False
+        self.posts = tuple(
+            Post(
+                number,
+                report,
+                self.clock,
+                begin=self._beginning,
+                hear=self._chorus.hear,
+                began=self._began,
+                ended=self._ended,
+            )
+            for number in range(1, plan.count + 1)
+        )
+
+    async def apply(self, programs: Iterable[AnyProgram]) -> None:
+        """Run exactly these programs, which are those of the library, in all workers; return when all have them."""
+        async with self._changing:
+            enabled = {one.flow.name: one for one in programs if one.flow.is_enabled}
+            is_first = not self._history.deltas
+            contents = self._plan.library.contents
+            delta = self._plan.copies.take(contents.settings, self.clock.now())
+            self._history.add(delta, contents)
+            self._own(enabled)
+            self._expected = {name: digest_of(one.flow) for name, one in enabled.items() if isinstance(one.flow, Flow)}
+            if is_first:
+                for post in self.posts:
+                    post.fill()
+                await asyncio.gather(*(post.tried.wait() for post in self.posts))
+                self._mirror(enabled, {})
+                self._say_how()
+                return
+            answers = await self._ask_all(lambda post: Apply(delta, self._part(post.number)))
+            self._mirror(enabled, answers)
+
+    async def reconnect(
+        self, connections: Mapping[str, ConnectionSettings], names: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """See `Runner.reconnect`; the names of the connections that any worker connects anew."""
+        async with self._changing:
+            self._settings = self._named(connections)
+            order = Reconnect(self._settings, tuple(names))
+            answers = await self._ask_all(lambda _: order)
+            return tuple(sorted({name for found in answers.values() for name in found}))
+
+    def tell(self, name: str, payload: bytes) -> None:
+        """Say something of the fleet itself, through the first worker; see `Runner.tell`."""
+        self._said[name] = payload
+        self._send(self.posts[0], Tell(name, payload))
+
+    async def publish(
+        self,
+        connection: str,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,  # noqa: FBT001, FBT002 - the signature of `Publish`
+        properties: Properties = NO_PROPERTIES,
+        /,
+    ) -> None:
+        """Publish through any worker. Raises FlowrunnerError if none is there, or the message can never be sent."""
+        order = Publish(connection, topic, payload, qos, retain, properties)
+        post = next((post for post in self.posts if post.is_there), self.posts[0])
+        await post.ask(order)
+
+    async def heard(self) -> None:
+        """Wait until every broker has answered what the flows want of it, in every worker."""
+        for post in self.posts:
+            while True:
+                await post.tried.wait()
+                with suppress(FlowrunnerError):
+                    await post.ask(Heard())
+                    break
+                await asyncio.sleep(FIRST_TRY)
+
+    async def tried(self) -> None:
+        """Wait until every broker has answered, or cannot be reached; a few seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_TRY):
+                await self._ask_all(lambda _: Tried())
+
+    async def refresh(self, states: Collection[str] | None = ()) -> None:  # noqa: ARG002
+        """See `flowrunner.run.shown.Shows`."""
+        await self._ask_all(lambda _: Beat())
+        self._add_up()
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The processes, also those that are not there at the moment."""
+        return tuple(
+            Worker(
+                post.number,
+                post.process.number if post.process is not None else 0,
+                post.since,
+                post.restarts,
+                tuple(sorted(name for name, owner in self.owners.items() if owner == post.number)),
+            )
+            for post in self.posts
+        )
+
+    async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:  # noqa: ARG002
+        """See `Runner.tap`."""
+        return frozenset()
+
+    def remember(self) -> Remembers:
+        """See `Runner.remember`."""
+        return Recent(self.clock, self.flows.values)
+
+    async def close(self) -> None:
+        """Have all workers finish what is in work, at the same time."""
+        self._is_closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*(post.close() for post in self.posts))
+        self._chorus.stop()
+        self._add_up()
+
+    def abandon(self) -> None:
+        """End all workers at once."""
+        for post in self.posts:
+            post.kill()
+
+    def _named(self, connections: Mapping[str, ConnectionSettings]) -> dict[str, ConnectionSettings]:
+        """Connections with their client ids, which are made here: once for all workers."""
+        found = {}
+        for name, settings in {"default": ConnectionSettings(), **connections}.items():
+            if settings.client_id is None and name not in self._ids:
+                self._ids[name] = client_id(name, self._plan.folder)
+            found[name] = replace(settings, client_id=settings.client_id or self._ids[name])
+        return found
+
+    def _own(self, programs: Mapping[str, AnyProgram]) -> None:
+        """Find out which flows need one owner, and give them one."""
+        flows = {name: one.flow for name, one in programs.items() if isinstance(one.flow, Flow)}
+        alone = {name: flow for name, flow in flows.items() if owner_reasons(flow)}
+        ties: dict[str, list[str]] = {}
+        for name, flow in alone.items():
+            for tie in ties_of(flow):
+                ties.setdefault(tie, []).append(name)
+        units = units_of(alone, ties.values())
+        self._units = tuple(
+            replace(unit, can_wait=any(self._is_kept(flows[name]) for name in unit.flows)) for unit in units
+        )
+        self._assign()
+
+    def _assign(self) -> None:
+        there = frozenset(post.number for post in self.posts if post.is_there)
+        if not self.owners and not there:
+            there = frozenset(post.number for post in self.posts)
+        away = frozenset(post.number for post in self.posts if not post.is_there and not post.is_early)
+        self.owners = assign(self._units, Present(there, away), self.owners)
+
+    def _is_kept(self, flow: Flow) -> bool:
+        """Whether a broker keeps for a flow what comes while its owner is away."""
+        sources = [source for source in flow.sources if isinstance(source, Subscribe)]
+        return any(self._settings[source.connection].keep is not None for source in sources)
+
+    def _part(self, number: int) -> Part:
+        elsewhere = frozenset(name for name, owner in self.owners.items() if owner != number)
+        alone = frozenset(name for unit in self._units for name in unit.flows)
+        nobody = alone - self.owners.keys()
+        return Part(self._group, alone, elsewhere | nobody)
+
+    @property
+    def _group(self) -> str:
+        return self._plan.group or group_of(self._settings["default"].client_id or "")
+
+    def _beginning(self, number: int) -> Begin:
+        plan = self._plan
+        return Begin(
+            tuple(plan.paths),
+            plan.folder,
+            plan.allow,
+            self._settings,
+            self._history.deltas,
+            self._part(number),
+            self._family,
+            plan.is_explained,
+        )
+
+    def _began(self, post: Post, running: Running) -> None:
+        """A worker is there."""
+        self._compare(post.number, running)
+        if post is self.posts[0]:
+            for name, payload in self._said.items():
+                self._send(post, Tell(name, payload))
+        self._begin(self._rearrange())
+
+    def _ended(self, post: Post) -> None:
+        """A worker is gone: what only it ran may have to go elsewhere."""
+        if not self._is_closing:
+            self._begin(self._rearrange())
+            asyncio.get_running_loop().call_later(EARLY, self._look_after, post)
+
+    def _look_after(self, post: Post) -> None:
+        """Flows that waited for a worker wait no longer if it did not come."""
+        if not post.is_there and not self._is_closing:
+            post.is_early = True
+            self._begin(self._rearrange())
+
+    async def _rearrange(self) -> None:
+        """Have flows without an owner run somewhere, and tell the workers whom that concerns."""
+        async with self._changing:
+            before = {post.number: self._part(post.number) for post in self.posts}
+            owners = dict(self.owners)
+            self._assign()
+            moved = {name: owner for name, owner in self.owners.items() if owners.get(name) != owner}
+            if not moved:
+                return
+            concerned = [post for post in self.posts if self._part(post.number) != before[post.number]]
+            answers = await self._ask_all(lambda post: Apply(None, self._part(post.number)), concerned)
+            for number in sorted(set(moved.values()) & answers.keys()):
+                names = sorted(name for name, owner in moved.items() if owner == number)
+                words = f"{name_list(names)} run{'s' if len(names) == 1 else ''} in worker {number} now"
+                self.report.say("moved", words, worker=number, flows=names)
+
+    async def _ask_all(self, order: Any, posts: Sequence[Post] | None = None) -> dict[int, Any]:
+        """The answers of all workers that live to give one, by their numbers."""
+        asked = {post.number: post.asking(order(post)) for post in (self.posts if posts is None else posts)}
+        waiting = {number: answer for number, answer in asked.items() if answer is not None}
+        found = await asyncio.gather(*waiting.values(), return_exceptions=True)
+        answers = {}
+        for number, answer in zip(waiting, found, strict=True):
+            if isinstance(answer, FlowrunnerError):
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            answers[number] = answer
+        return answers
+
+    def _mirror(self, programs: Mapping[str, AnyProgram], answers: Mapping[int, Running]) -> None:
+        """Stand for what runs now; a flow that could begin nowhere is the one it was."""
+        before, self.flows = self.flows, {}
+        for name, program in programs.items():
+            old = before.get(name)
+            expected = self._expected.get(name)
+            if old is not None and old.program is program:
+                self.flows[name] = old
+                continue
+            found = [running[name] for running in answers.values() if name in running]
+            is_old = bool(found) and expected not in found
+            if is_old and old is not None:
+                self.flows[name] = old
+                continue
+            self.flows[name] = flow = FarFlow(program, since=self.clock.now())
+            if old is not None:
+                flow.succeed(old)
+        for number, running in answers.items():
+            self._compare(number, running)
+
+    def _compare(self, number: int, running: Running) -> None:
+        """Say where a worker runs another version of a flow than the others."""
+        for name, digest in running.items():
+            live = self.flows.get(name)
+            if live is not None and isinstance(live.program.flow, Flow) and digest_of(live.program.flow) != digest:
+                words = f"worker {number} runs another version of `{name}` than the others"
+                self.report.say("not-alike", words, level="warning", flow=name, worker=number)
+
+    def _add_up(self) -> None:
+        """Have the flows count what all workers did."""
+        for name, flow in self.flows.items():
+            counts = [post.counts[name] for post in self.posts if name in post.counts]
+            flow.received = sum(count.received for count in counts)
+            flow.dropped = sum(count.dropped for count in counts)
+            flow.handled = sum(count.handled for count in counts)
+
+    def _say_how(self) -> None:
+        """Say who runs what."""
+        shared = sorted(name for name in self.flows if name not in self.owners)
+        parts = [f"{len(self.posts)} workers"]
+        if shared:
+            parts.append(f"shared: {_few(shared)}")
+        owned = []
+        for name, owner in sorted(self.owners.items()):
+            flow = self.flows[name].program.flow if name in self.flows else None
+            reason = owner_reasons(flow)[0] if isinstance(flow, Flow) else ""
+            owned.append(f"{name} ({reason}) on {owner}")
+        if owned:
+            parts.append(f"one owner each: {_few(owned)}")
+        self.report.say(
+            "workers",
+            "; ".join(parts),
+            workers=len(self.posts),
+            shared=shared,
+            owners=dict(sorted(self.owners.items())),
+        )
+
+    def _send(self, post: Post, order: object) -> None:
+        """Have something done, of which nobody waits for the answer."""
+
+        async def send() -> None:
+            with suppress(FlowrunnerError):
+                await post.ask(order)
+
+        self._begin(send())
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _few(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,179 @@
+"""Keeps one place of a fleet filled: a process that ends is followed by another one."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+from flowrunner.clock import Clock
+from flowrunner.errors import FlowrunnerError
+from flowrunner.run.backoff import Backoff
+from flowrunner.run.report import Report
+from flowrunner.workers.channel import Gone
+from flowrunner.workers.orders import Begin, Count, End, Running
+from flowrunner.workers.process import Process, start
+
+#: Seconds: a worker that lived shorter is not started again at once, and is no longer waited for by flows of its own.
+EARLY = 10.0
+
+#: Seconds that a worker has to end in good order.
+FAREWELL = 20.0
+
+Counts = Mapping[str, Count]
+
+
+class Post:
+    """One place among the workers, by its `number`.
+
+    `begin` gives what a new process is told first, `began` hears what runs in it, `ended` that there is none.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        report: Report,
+        clock: Clock,
+        *,
+        begin: Callable[[int], Begin],
+        hear: Callable[[int, Any], object],
+        began: Callable[["Post", Running], object],
+        ended: Callable[["Post"], object],
+    ) -> None:
+        self.number = number
+        self.process: Process | None = None
+        self.since = 0.0
+        self.restarts = 0
+        self.counts: dict[str, Count] = {}
+        self.is_there = False
+        self.is_early = False
+        self.tried = asyncio.Event()
+        self._report = report
+        self._clock = clock
+        self._begin = begin
+        self._hear = hear
+        self._began = began
+        self._ended = ended
+        self._before: dict[str, Count] = {}
+        self._told = ""
+        self._is_ending = False
+        self._backoff = Backoff(1.0)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nobody follows any more."""
+        return self._is_ending
+
+    def fill(self) -> None:
+        """Have a process here from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"worker {self.number}")
+
+    def asking(self, order: object) -> "asyncio.Future[Any] | None":
+        """The answer to come; None where nobody is there who could give it."""
+        return self.process.channel.asking(order) if self.process is not None else None
+
+    async def ask(self, order: object) -> Any:
+        """What the worker answers. Raises FlowrunnerError; Gone where there is none, or no longer."""
+        answer = self.asking(order)
+        if answer is None:
+            raise Gone(f"worker {self.number} is not there")
+        return await answer
+
+    def kill(self) -> None:
+        """End the process at once, and have no other one."""
+        self._is_ending = True
+        if self.process is not None:
+            self.process.kill()
+
+    async def close(self) -> None:
+        """End the process in good order, or after a while in any."""
+        self._is_ending = True
+        process = self.process
+        if process is not None:
+            try:
+                async with asyncio.timeout(FAREWELL):
+                    self._count(await process.channel.ask(End()))
+                    await process.channel.close()
+                    if self._task is not None:
+                        await asyncio.shield(self._task)
+            except TimeoutError:
+                words = f"worker {self.number} did not finish within {FAREWELL:.0f} s: it is killed"
+                self._report.say("worker-killed", words, level="warning", worker=self.number)
+                process.kill()
+            except FlowrunnerError:
+                process.kill()
+        if self._task is not None:
+            if process is None:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while not self._is_ending:
+            began = monotonic()
+            try:
+                words = await self._live()
+            except OSError as error:
+                words = f"cannot start: {error.strerror or error}"
+            self._forget()
+            if self.is_ending:
+                return
+            self.is_early = monotonic() - began < EARLY
+            self._ended(self)
+            self.tried.set()
+            if not self.is_early:
+                self._backoff.reset()
+                self._told = ""
+            wait = self._backoff.wait() if self.is_early else 0.0
+            self._say(words, wait)
+            await asyncio.sleep(wait)
+            self.restarts += 1
+
+    async def _live(self) -> str:
+        """Have a process until it ends; returns why it did."""
+        process = await start(self.number, lambda news: self._hear(self.number, news), self._count)
+        if self._is_ending:
+            process.kill()
+        beginning = asyncio.ensure_future(self._see_begin(process))
+        self.process, self.since = process, self._clock.now()
+        try:
+            return await process.watch()
+        finally:
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
+
+    async def _see_begin(self, process: Process) -> None:
+        try:
+            running = await process.channel.ask(self._begin(self.number))
+        except Gone:
+            return
+        except FlowrunnerError as error:
+            process.kill(f"cannot start: {error}")
+            return
+        self.is_there = True
+        self._began(self, running)
+        self.tried.set()
+
+    def _count(self, counts: Counts) -> None:
+        """Learn what a process has counted; what those before it did comes on top."""
+        self.counts = {name: _sum(self._before.get(name), counts.get(name)) for name in {*self._before, *counts}}
+
+    def _forget(self) -> None:
+        self.process, self.is_there = None, False
+        self._before = self.counts
+
+    def _say(self, words: str, wait: float) -> None:
+        text = f"worker {self.number} {words}: "
+        text += "started again" if wait < 1 else f"trying again in {wait:.0f} s"
+        if words != self._told or not words.startswith("cannot start"):
+            self._told = words
+            level = "error" if words.startswith("cannot start") else "warning"
+            self._report.say("worker-ended", text, level=level, worker=self.number, reason=words)
+
+
+def _sum(one: Count | None, other: Count | None) -> Count:
+    one, other = one or Count(), other or Count()
+    reasons = {**(one.stopped or {}), **(other.stopped or {})}
+    stopped = {name: (one.stopped or {}).get(name, 0) + (other.stopped or {}).get(name, 0) for name in reasons}
+    return Count(
+        one.received + other.received, one.dropped + other.dropped, one.handled + other.handled, stopped or None
+    )
