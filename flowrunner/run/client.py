@@ -22,7 +22,7 @@ Tap = Callable[[SocketLike], SocketLike]
 
 
 class Client(paho.Client):
-    """A paho client with the two things changed that it keeps private: its socket and its packet identifiers."""
+    """A paho client with the things changed that it keeps private: its socket, its packet identifiers and its pings."""
 
     def __init__(self, settings: ConnectionSettings, version: MQTTProtocolVersion, client_id: str, link: Link) -> None:
         is_v5 = version == MQTTProtocolVersion.MQTTv5
@@ -38,6 +38,7 @@ class Client(paho.Client):
         self._link = link
         self._tls: TlsContext | None = None
         self._raw: socket.socket | None = None
+        self._pinged: list[Callable[[], object]] = []
         self.tap: Tap | None = None
         self.connect_timeout = PATIENCE
         self.max_inflight_messages_set(0)  # no limit: the link keeps to the broker's
@@ -75,6 +76,25 @@ class Client(paho.Client):
             self.connect_async(host, port, settings.keepalive, clean_start=is_clean, properties=properties)
         else:
             self.connect_async(host, port, settings.keepalive)
+
+    def ping(self, answered: Callable[[], object]) -> bool:
+        """Send PINGREQ; `answered` is called when PINGRESP comes, behind all that the broker sent before it.
+
+        False if this version of paho has no way to do it.
+        """
+        send = getattr(self, "_send_pingreq", None)
+        if send is None or not hasattr(paho.Client, "_handle_pingresp"):
+            return False
+        self._pinged.append(answered)
+        send()
+        return True
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        result = super()._handle_pingresp()
+        answered, self._pinged = self._pinged, []
+        for call in answered:
+            call()
+        return result
 
     def _session_properties(self) -> Properties:
         """Without a receive maximum mosquitto sends no more than 20 messages before it waits."""

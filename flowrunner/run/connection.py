@@ -28,6 +28,10 @@ LONGEST_SURRENDER = 300.0
 LAST_WORDS = 5.0
 CHANGEOVER = 1.0
 
+#: Seconds for what still comes through subscriptions that were given up, and round trips that bring nothing of it.
+PARTING = 10.0
+ROUNDS = 20
+
 #: Early ends in a row that mean: another client uses our client id.
 FIGHTS = 3
 
@@ -119,6 +123,46 @@ class Connection:
             for waiting in either:
                 waiting.cancel()
 
+    async def leave(self, *, is_all: bool) -> None:
+        """Have the broker choose us no more among the members of a group, and do what it has chosen us for.
+
+        With `is_all` that goes for every subscription.
+        """
+        if self._network is not None:
+            self.subscriptions.leave(is_all=is_all)
+            await self.part()
+
+    async def part(self) -> None:
+        """Wait until nothing more comes through subscriptions that were given up; some seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await self._silence()
+        self.subscriptions.part()
+
+    async def _silence(self) -> None:
+        """Wait for a round trip to the broker that brings nothing, with nothing to be acknowledged before or after.
+
+        Until then a broker may hold back what it has for us. Where other flows get messages all the time, several round
+        trips have to do that bring those that are parting nothing.
+        """
+        rounds = 0
+        while (flows := self.subscriptions.parting) and rounds < ROUNDS:
+            network, arrived = self._network, self.link.arrived
+            if network is None and self.settings.keep is None:
+                return
+            if network is None or self.subscriptions.is_leaving or self.link.unfinished or self.link.pending:
+                await asyncio.sleep(0.01)  # a link counts, so that it need not call anybody
+                continue
+            received = sum(flow.received for flow in flows)
+            await network.ping()
+            self.subscriptions.part_with_held()
+            if self.link.unfinished or network is not self._network:
+                continue
+            if self.link.arrived == arrived:
+                return
+            rounds = rounds + 1 if sum(flow.received for flow in flows) == received else 0
+            await asyncio.sleep(0.01)
+
     async def close(self) -> None:
         """Wait a little for what is to be published at QoS 1 and 2, and take leave of the broker."""
         self.link.stop()
@@ -130,6 +174,8 @@ class Connection:
         Publishes at QoS 1 and 2 that the broker has not acknowledged go to the new one; flows do not notice.
         """
         network = self._network
+        wanted = self.subscriptions.leave(is_all=False)
+        await self.part()
         await self._leave(CHANGEOVER)
         if network is not None:
             self.link.close(is_early=False)
@@ -137,6 +183,7 @@ class Connection:
         self._network = self.terms = self._client = None
         self.settings = settings
         self.subscriptions.move(ledger)
+        self.subscriptions.prepare(wanted, self.subscriptions.settle)
         self._versions = _VERSIONS[settings.protocol]
         self._has_worked, self._closings, self._fights = False, 0, 0
         self._reason, self._lost_at = "", None

@@ -82,6 +82,11 @@ class Inbound:
         self._lost: dict[int, Receipt] = {}  # QoS 1: not finished when the network connection broke
         self._exact: dict[int, Receipt | None] = {}  # QoS 2: until PUBREL; None when it was acknowledged
 
+    @property
+    def unfinished(self) -> int:
+        """Deliveries that are not acknowledged."""
+        return sum(len(entry.numbers) if isinstance(entry, Row) else 1 for entry in self._queue)
+
     def hold(self) -> Receipt:
         """Keep back the acknowledgement of the delivery at QoS 1 or 2 that is being handled, until `release`."""
         receipt = self.held

@@ -111,6 +111,14 @@ class Link(Protocol):
         """Publishes at QoS 1 and 2 that the broker has not acknowledged."""
 
     @property
+    def arrived(self) -> int:
+        """Grows with every packet of a message's life that comes, and with nothing else."""
+
+    @property
+    def unfinished(self) -> int:
+        """Deliveries at QoS 1 and 2 that are not acknowledged, because something is still to be done with them."""
+
+    @property
     def taken(self) -> Container[int]:
         """Packet identifiers that are in use (MQTT 5.0 section 2.2.1)."""
 

@@ -12,8 +12,14 @@ from flowrunner.run.wire import WireLink
 #: `off` makes every message go through paho's own packets, to find out whether the wire is to blame for something.
 SWITCH = "FLOWRUNNER_WIRE"
 
-#: What paho keeps private and is touched: where sockets come from, and who gives out packet identifiers.
-PRIVATE = ("_create_socket", "_create_socket_connection", "_create_unix_socket_connection", "_mid_generate")
+#: What paho keeps private and is touched: where sockets come from, who gives out packet identifiers, and pings.
+PRIVATE = (
+    "_create_socket",
+    "_create_socket_connection",
+    "_create_unix_socket_connection",
+    "_mid_generate",
+    "_handle_pingresp",
+)
 
 
 def make_link(router: Router, trouble: Trouble) -> Link:

@@ -187,7 +187,8 @@ class LiveFlow:
 
     def end(self) -> None:
         """Let no timer of its steps ring any more."""
-        _call_all(stop for _, stop in self.turns)
+        turns, self.turns = self.turns, []
+        _call_all(stop for _, stop in turns)
 
 
 def own_name(connection: str) -> str:

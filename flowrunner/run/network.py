@@ -26,6 +26,9 @@ from flowrunner.run.threads import in_thread
 HEARTBEAT = 1.0
 FAREWELL = 1.0
 
+#: Seconds that stand for a round trip where none can be made.
+UNKNOWN_ROUND = 0.5
+
 _log = logging.getLogger("flowrunner.run")
 
 Answered = Callable[[int], None]
@@ -103,6 +106,19 @@ class Network:
         _, number = self._client.unsubscribe(topic_filter)
         if number is not None:
             self._answers[number] = answered
+
+    async def ping(self) -> None:
+        """Wait for a round trip to the broker, or for the end: what it had sent before has been read then."""
+        answered = asyncio.Event()
+        if not self._client.ping(answered.set):
+            await asyncio.wait((self.ended,), timeout=UNKNOWN_ROUND)
+            return
+        self._plan_flush()
+        waiting = self._loop.create_task(answered.wait())
+        try:
+            await asyncio.wait((waiting, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
 
     async def close(self) -> None:
         """Send DISCONNECT after all that waits, and let the broker close (MQTT 5.0 section 3.14.4)."""

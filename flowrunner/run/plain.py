@@ -36,6 +36,7 @@ class PlainLink:
         self.published = 0
         self.dropped = 0
         self.unreadable = 0
+        self.arrived = 0
         self._deliver = deliver
         self._trouble = trouble
         self._outbox = Outbox() if outbox is None else outbox
@@ -52,6 +53,11 @@ class PlainLink:
     def pending(self) -> int:
         """Publishes at QoS 1 and 2 that the broker has not acknowledged."""
         return len(self._outbox)
+
+    @property
+    def unfinished(self) -> int:
+        """Deliveries at QoS 1 that are not acknowledged."""
+        return self._inbound.unfinished
 
     @property
     def taken(self) -> Container[int]:
@@ -229,6 +235,7 @@ class PlainLink:
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         if self._is_stopped:
             return
+        self.arrived += 1
         try:
             topic = message.topic
         except UnicodeDecodeError:

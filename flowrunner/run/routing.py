@@ -54,7 +54,8 @@ class Table:
 
     `given` are the subscriptions of this session by identifier, `own` all identifiers this runner has ever sent.
     Flows in `waiting` are about to replace others: until then they only get what the broker kept for them.
-    `newcomers` say who gets retained messages where deliveries carry no identifiers; None is everybody.
+    `newcomers` say who gets retained messages where deliveries carry no identifiers; None is everybody. `parting` is
+    what was wanted before, of which the broker may still have messages for us that it sends to nobody else.
     """
 
     def __init__(
@@ -65,7 +66,10 @@ class Table:
         own: Container[int] = (),
         waiting: frozenset[LiveFlow] = frozenset(),
         newcomers: Newcomers | None = None,
+        parting: Iterable[Want] = (),
     ) -> None:
+        left = list(parting)
+        self._parting = Table(left, given, own=own) if left else None
         self._given = given
         self._own = own
         self._waiting = waiting
@@ -94,9 +98,13 @@ class Table:
 
     def route(self, topic: str, retain: bool, identifiers: tuple[int, ...]) -> tuple[Route, ...]:  # noqa: FBT001
         """The same, found anew, for those who remember it themselves."""
-        if self._are_own(identifiers):
-            return tuple(self._identified(topic, retain, identifiers))
-        return tuple(self._matching(topic, retain))
+        are_own = self._are_own(identifiers)
+        found = self._identified(topic, retain, identifiers) if are_own else self._matching(topic, retain)
+        if self._parting is None or retain:
+            return tuple(found)
+        routes = {flow.name: (flow, entry) for flow, entry in self._parting.route(topic, retain, identifiers)}
+        routes |= {flow.name: (flow, entry) for flow, entry in found}  # which is newer
+        return tuple(routes.values())
 
     def _are_own(self, identifiers: tuple[int, ...]) -> bool:
         """Not so where there are none, or where a kept session holds subscriptions of an earlier run."""

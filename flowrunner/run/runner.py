@@ -97,6 +97,8 @@ class Runner:
         )
         self._binding.is_owned = self._is_owned
         self._retiring: dict[asyncio.Task[None], LiveFlow] = {}
+        self._parting: set[asyncio.Task[None]] = set()
+        self._sweeping: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._guard: LoopGuard | None = None
 
@@ -135,6 +137,8 @@ class Runner:
         try:
             self._open(fresh)
             self._watch([*after.values(), *before.values()])
+            if any(_moves(old, after.get(name)) for name, old in before.items()):
+                await self.tried()  # a broker is asked only where there is one, and the old role ends with the answer
             await self._ask(after, frozenset(flow for flow in fresh if flow.name in before))
         except BaseException:
             for flow in fresh:
@@ -149,6 +153,7 @@ class Runner:
         swapped = asyncio.get_running_loop().create_future()
         asked = dict(self.connections)
         unanswered = set(asked)
+        moving = frozenset(old for name, old in self.flows.items() if _moves(old, after.get(name)))
 
         def answered(name: str) -> None:
             unanswered.discard(name)
@@ -161,7 +166,8 @@ class Runner:
                     swapped.set_result(None)
 
         for name, connection in asked.items():
-            connection.subscriptions.prepare(self._wants(after, name), partial(answered, name), waiting=waiting)
+            wants, ready = self._wants(after, name), partial(answered, name)
+            connection.subscriptions.prepare(wants, ready, waiting=waiting, moving=moving)
         if not asked:
             self._swap(after, ())
             return
@@ -172,16 +178,18 @@ class Runner:
         before, self.flows = self.flows, after
         for connection in connections:
             connection.subscriptions.settle()
+        parting = self._part(connections)
         for name, old in before.items():
             new = after.get(name)
             if new is old:
                 continue
-            old.end()
             if new is None:
                 self._triggers.pop(old).stop()
-            else:
+            if new is not None or old not in parting:
+                old.end()
+            if new is not None:
                 new.succeed(old)
-            self._retire(old)
+            self._retire(old, parting.get(old, ()))
         for name, new in after.items():
             old_flow = before.get(name)
             if old_flow is not new:
@@ -227,17 +235,18 @@ class Runner:
 
     async def close(self) -> None:
         """Take no more messages, finish what is in work, and leave the brokers."""
-        self._promises.is_ending = True
         if self._guard is not None:
             self._guard.stop()
-        for connection in self.connections.values():
-            connection.link.stop()
         for triggers in self._triggers.values():
             triggers.stop()
         self._triggers.clear()
-        for flow in self.flows.values():
-            flow.end()
+        await self._leave_groups()
+        self._promises.is_ending = True
+        for connection in self.connections.values():
+            connection.link.stop()
         flows = [*self.flows.values(), *self._retiring.values()]
+        for flow in flows:
+            flow.end()
         for task in list(self._retiring):
             task.cancel()
         await asyncio.gather(*(self._finish(flow, LAST_WORK) for flow in flows))
@@ -255,6 +264,18 @@ class Runner:
     def stores(self) -> Mapping[tuple[str, str], Store]:
         """The named values of `state` steps, by flow (empty for those that are shared) and name."""
         return self._stores.known
+
+    async def _leave_groups(self) -> None:
+        """Do what the brokers have chosen us for among the members of a group, and be chosen no more.
+
+        A session that is kept keeps what nobody shares; of one that ends, everything is taken that has come for us.
+        """
+        leaving = (
+            connection.leave(is_all=self._sharing is not None and connection.settings.keep is None)
+            for connection in self.connections.values()
+        )
+        await asyncio.gather(*leaving, *self._parting)
+        await asyncio.gather(*self._sweeping)
 
     async def heard(self) -> None:
         """Wait until every broker has answered what the flows want of it."""
@@ -317,11 +338,42 @@ class Runner:
         tell = lambda event, text: self.report.say(event, text, level="info" if event == "state-kept" else "error")  # noqa: E731
         return StateFile(folder / FOLDER / "state.db", tell)
 
-    def _retire(self, flow: LiveFlow) -> None:
+    def _part(self, connections: Iterable[Connection]) -> Mapping[LiveFlow, Sequence[asyncio.Task[None]]]:
+        """Let flows go on with what comes through subscriptions of theirs that were given up; returns until when."""
+        parting: dict[LiveFlow, list[asyncio.Task[None]]] = {}
+        for connection in connections:
+            if flows := connection.subscriptions.parting:
+                task = asyncio.get_running_loop().create_task(connection.part())
+                self._parting.add(task)
+                task.add_done_callback(self._parted)
+                for flow in flows:
+                    parting.setdefault(flow, []).append(task)
+        return parting
+
+    def _parted(self, task: asyncio.Task[None]) -> None:
+        self._parting.discard(task)
+        if not self._parting and not task.cancelled():
+            sweeping = asyncio.get_running_loop().create_task(self._sweep())
+            self._sweeping.add(sweeping)
+            sweeping.add_done_callback(self._sweeping.discard)
+
+    async def _sweep(self) -> None:
+        async with self._changing:
+            await self._close_unused()
+
+    def _retire(self, flow: LiveFlow, parting: Sequence[asyncio.Task[None]]) -> None:
         """Let a version that was replaced finish what waits in it, while the new one works already."""
-        task = asyncio.get_running_loop().create_task(self._finish(flow, RETIREMENT))
+        task = asyncio.get_running_loop().create_task(self._see_off(flow, parting, flow.received))
         self._retiring[task] = flow
         task.add_done_callback(lambda task: self._retiring.pop(task, None))
+
+    async def _see_off(self, flow: LiveFlow, parting: Sequence[asyncio.Task[None]], received: int) -> None:
+        if parting:
+            await asyncio.wait(parting)
+        flow.end()
+        if (heir := flow.counting) is not flow:
+            heir.received += flow.received - received
+        await self._finish(flow, RETIREMENT)
 
     async def _finish(self, flow: LiveFlow, patience: float) -> None:
         given_up = sum(await asyncio.gather(*(finish(waits, patience) for waits in flow.waits)))
@@ -384,6 +436,11 @@ class Runner:
 
     async def _close_unused(self) -> None:
         used = {name for flow in self.flows.values() for name in flow.connections}
-        used |= {base_name(name) for name in used}
-        unused = [name for name in self.connections if name not in used]
+        used |= {name for name, connection in self.connections.items() if connection.subscriptions.parting}
+        unused = [name for name in self.connections if name not in used | {base_name(name) for name in used}]
         await asyncio.gather(*(self.connections.pop(name).close() for name in unused))
+
+
+def _moves(old: LiveFlow, new: LiveFlow | None) -> bool:
+    """Whether a flow goes on in another role, on other connections."""
+    return new is not None and new.is_owned != old.is_owned

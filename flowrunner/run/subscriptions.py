@@ -53,6 +53,7 @@ class _Change:
     fresh: frozenset[LiveFlow]
     waiting: frozenset[LiveFlow]
     ready: Callable[[], object]
+    moving: frozenset[LiveFlow] = frozenset()
     is_asked: bool = False
     has_joined: bool = False
 
@@ -62,6 +63,9 @@ class Subscriptions:
 
     They change in two steps, because a flow may use several connections: `prepare` asks the broker, and `settle`
     exchanges the table. With a `ledger` the session outlives this program: what it holds and nobody wants is given up.
+
+    What the broker has chosen us for among the members of a group, it sends to nobody else. So shared subscriptions
+    that are given up are `parting` for a while: their flows go on with what still comes through them.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Subscriptions:
         self._terms = Terms()
         self._newcomers = Newcomers()
         self._change: _Change | None = None
+        self._parting: dict[Want, bool] = {}  # and whether the broker goes on with the filter, for other flows
         self._deadline: asyncio.TimerHandle | None = None
         self.complete = asyncio.Event()
 
@@ -97,20 +102,37 @@ class Subscriptions:
         """Whether the broker has granted all that is wanted."""
         return self.complete.is_set() and all(want.filter.mqtt in self._granted for want in self._wants)
 
+    @property
+    def parting(self) -> frozenset[LiveFlow]:
+        """The flows that still get messages through subscriptions that were given up."""
+        return frozenset(want.flow for want in self._parting)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the broker has not confirmed yet that it has given up what it was asked to."""
+        return bool(self._leaving)
+
     def move(self, ledger: Ledger | None) -> None:
         """Learn that the next network connection is to another session."""
+        self._parting.clear()
         self._ledger, self._left = ledger, None
         self._granted.clear()
         self._leaving.clear()
         self._told.clear()
 
     def prepare(
-        self, wants: Iterable[Want], ready: Callable[[], object], *, waiting: frozenset[LiveFlow] = frozenset()
+        self,
+        wants: Iterable[Want],
+        ready: Callable[[], object],
+        *,
+        waiting: frozenset[LiveFlow] = frozenset(),
+        moving: frozenset[LiveFlow] = frozenset(),
     ) -> None:
         """Ask for what is new in these wants; `ready` is called in the very turn in which the last answer is read.
 
         That is at once where nothing is to be asked, or nobody can be. Flows in `waiting` replace others, which get the
-        messages until `settle`. One change at a time.
+        messages until `settle`. Those in `moving` go on elsewhere, and part with all their subscriptions here, not only
+        with shared ones. One change at a time.
         """
         before, wanted = self._allowed(), self._wants
         self._wants = self._merged(wants)
@@ -118,7 +140,7 @@ class Subscriptions:
         staying = _forms(known) & _forms(now)  # a flow that somebody looks into is exchanged, and asks for nothing anew
         touched = {want.mqtt for want in (*wanted, *self._wants) if id(want.flow.program.flow) not in staying}
         fresh = frozenset(flow for flow in now - known if id(flow.program.flow) not in staying)
-        self._change = change = _Change(before, fresh, waiting, ready)
+        self._change = change = _Change(before, fresh, waiting, ready, moving)
         if self._network is not None:
             touched |= {want.mqtt for want in self._wants} - self._granted.keys()
             asked = [want for want in self._allowed() if want.mqtt in touched]
@@ -128,6 +150,26 @@ class Subscriptions:
             self._router.table = self._transition(change)
         else:
             ready()
+
+    def leave(self, *, is_all: bool) -> tuple[Want, ...]:
+        """Give up the subscriptions of groups, or all of them, because we go; returns what was wanted until now."""
+        wanted = self._wants
+        staying = [want for want in wanted if not (is_all or want.filter.share)]
+        if len(staying) < len(wanted):
+            self.prepare(staying, self.settle, moving=frozenset(want.flow for want in wanted))
+        return wanted
+
+    def part(self) -> None:
+        """Learn that nothing more comes through the subscriptions that were given up."""
+        if self._parting:
+            self._parting.clear()
+            self._exchange()
+
+    def part_with_held(self) -> None:
+        """The same of those with whose filters the broker goes on, for other flows."""
+        if any(self._parting.values()):
+            self._parting = {want: is_held for want, is_held in self._parting.items() if not is_held}
+            self._exchange()
 
     def resume(self, network: Network, terms: Terms) -> None:
         """Subscribe on a network connection that has just been accepted, to what its session does not hold yet."""
@@ -232,14 +274,16 @@ class Subscriptions:
 
     def settle(self) -> None:
         """Exchange the table, and give up what nobody wants."""
-        self._change = None
+        change, self._change = self._change, None
         wanted = {want.mqtt for want in self._wants}
+        if change is not None:
+            self._see_off(change, wanted)
         self._leaving |= self._granted.keys() - wanted
         self._granted = {mqtt: ask for mqtt, ask in self._granted.items() if mqtt in wanted}
         now = {id(want.flow.program.flow): want.flow for want in self._wants}
         self._given = {
             number: Given(given.mqtt, frozenset(now.get(id(flow.program.flow), flow) for flow in given.newcomers))
-            for number, given in _recent(self._given, wanted).items()
+            for number, given in _recent(self._given, wanted | {want.mqtt for want in self._parting}).items()
         }
         self._router.table = self._table(self._allowed())
         if self._network is not None:
@@ -248,6 +292,23 @@ class Subscriptions:
             if not self._unanswered:
                 self.complete.set()
             self._note()
+
+    def _see_off(self, change: _Change, wanted: Container[str]) -> None:
+        """Let flows go on with what comes through the subscriptions that they had."""
+        staying = {(want.flow.name, want.mqtt) for want in self._wants}
+        self._parting = {
+            want: held for want, held in self._parting.items() if (want.flow.name, want.mqtt) not in staying
+        }
+        for want in change.before:
+            is_going = want.filter.share or want.flow in change.moving
+            if is_going and want.mqtt in self._granted and (want.flow.name, want.mqtt) not in staying:
+                self._parting[want] = want.mqtt in wanted
+
+    def _exchange(self) -> None:
+        if self._change is None:
+            self._router.table = self._table(self._allowed())
+        else:
+            self._router.table = self._transition(self._change)
 
     def _gone(self, mqtt: str, _code: int) -> None:
         self._leaving.discard(mqtt)
@@ -261,7 +322,9 @@ class Subscriptions:
     def _table(self, wants: Iterable[Want], waiting: frozenset[LiveFlow] = frozenset()) -> Table:
         granted = [want for want in wants if want.mqtt not in self._refused]
         own = range(self._first, self._next)
-        return Table(granted, dict(self._given), own=own, waiting=waiting, newcomers=self._newcomers)
+        return Table(
+            granted, dict(self._given), own=own, waiting=waiting, newcomers=self._newcomers, parting=self._parting
+        )
 
     def _allowed(self) -> list[Want]:
         """What can be asked of this broker; the rest is refused here, and told."""

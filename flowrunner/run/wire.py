@@ -46,6 +46,7 @@ class WireLink:
         self._terms: Terms | None = None
         self._parts: list[bytes] = []  # what was read and not handled
         self._missing = 0
+        self.arrived = 0  # bytes
         self.publish: Publish = self._outlet.publish
         self.promise = self._outlet.promise
         self.hold: Callable[[], Receipt] = self._inbound.hold
@@ -87,6 +88,11 @@ class WireLink:
     def pending(self) -> int:
         """Publishes at QoS 1 and 2 that the broker has not acknowledged."""
         return len(self._outlet.window.outbox)
+
+    @property
+    def unfinished(self) -> int:
+        """Deliveries at QoS 1 and 2 that are not acknowledged, and what was read and not handled."""
+        return self._inbound.unfinished + len(self._reader.parking) + len(self._parts)
 
     @property
     def taken(self) -> Container[int]:
@@ -170,6 +176,7 @@ class WireLink:
         parts = self._parts
         if not self._reader.is_late and (data := socket.fill()):
             self._missing -= len(data)
+            self.arrived += len(data)
             parts.append(data)
         if self._missing > 0 or not parts:
             return b""
@@ -199,6 +206,7 @@ class WireLink:
         client, socket = self._client, self._socket
         assert client is not None
         assert socket is not None
+        self.arrived -= len(packet)
         socket.give(packet)
         while socket.has_control and client.socket() is socket:
             if client.loop_read() != MQTT_ERR_SUCCESS:

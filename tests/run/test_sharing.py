@@ -1,19 +1,23 @@
 """Several runners as one: who gets what, and that nothing is lost when one of them comes or goes."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from flowrunner.broker import Broker
+from flowrunner.compile import compile_flow
 from flowrunner.connections import ConnectionSettings, Notice
 from flowrunner.run.live import Flow
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 from flowrunner.run.sharing import Sharing, group_of
-from tests.mosquitto import Mosquitto
+from tests.flow_host import read
+from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.run.fakes import FakeProgram, Hand, Told, quick_backoff, ready, subscribe, until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -205,3 +209,188 @@ async def test_a_group_of_the_user_stays_as_it_is() -> None:
 )
 def test_a_client_id_becomes_the_name_of_a_group(text: str, group: str) -> None:
     assert group_of(text) == group
+
+
+class Stream:
+    """Messages at QoS 1 with numbers, as fast as the broker takes them, until told to stop."""
+
+    def __init__(self, hand: Hand, topic: str = "in/%d") -> None:
+        self._hand = hand
+        self._topic = topic
+        self._is_wanted = True
+        self.count = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def more(self, count: int) -> None:
+        """Wait until so many more are on their way."""
+        until_then = self.count + count
+        await until(lambda: self.count >= until_then)
+
+    async def stop(self) -> None:
+        """Send no more, and wait until the broker has them all."""
+        self._is_wanted = False
+        await self._task
+
+    async def _run(self) -> None:
+        infos = []
+        while self._is_wanted:
+            for _ in range(10):
+                infos.append(self._hand.client.publish(self._topic % self.count, b"", 1))
+                self.count += 1
+            await asyncio.sleep(0.001)
+        await until(lambda: all(info.is_published() for info in infos))
+
+
+def numbers(*programs: FakeProgram) -> list[int]:
+    return sorted(int(topic.partition("/")[2]) for program in programs for topic in program.topics)
+
+
+QUEUE = OPEN + "max_queued_messages 0\n"
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto that drops nothing because a client is slow."""
+    require_mosquitto()
+    with Mosquitto(tmp_path / "mosquitto", QUEUE) as broker:
+        yield broker
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("keep", [None, 60.0], ids=["clean", "kept"])
+@pytest.mark.usefixtures("each_link")
+async def test_nothing_is_lost_when_a_member_leaves_under_load(
+    patient: Mosquitto, protocol: str, keep: float | None
+) -> None:
+    """The broker has chosen it for messages that it has not read yet, and would give them to nobody else."""
+    settings = patient.settings(protocol=protocol, client_id="me", keep=keep)
+    programs = both("copy", subscribe("in/+", qos=1))
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(programs)
+        async with Stream(hand) as stream:
+            await stream.more(500)
+            await group.runners[1].close()
+            left = len(programs[1].got)
+            await stream.more(500)
+            await stream.stop()
+        await until(lambda: len(set(numbers(*programs))) >= stream.count)
+    assert len(programs[1].got) == left > 0
+    assert numbers(*programs) == list(range(stream.count))
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("keep", [None, 60.0], ids=["clean", "kept"])
+@pytest.mark.usefixtures("each_link")
+async def test_who_leaves_finishes_and_acknowledges_what_waits_for_the_world_outside(
+    tmp_path: Path, patient: Mosquitto, protocol: str, keep: float | None
+) -> None:
+    """Every message takes a while, so that the broker holds back most of what it has for this member."""
+    (tmp_path / "own.py").write_text(
+        "import time\n\ndef f(message):\n    time.sleep(0.01)\n    return message.payload\n"
+    )
+    text = "subscribe: {topic: in/+number, qos: 1}\nsteps:\n  - python: own.py:f\n  - publish: {topic: 'out/${number}', qos: 1}\n"
+    programs = [compile_flow(read(text, name="slow", folder=tmp_path)) for _ in range(2)]
+    settings = patient.settings(protocol=protocol, client_id="me", keep=keep, receive_maximum=20)
+    async with Hand(settings, "out/+", client_id="hand") as hand, pair(settings) as group:
+        for runner, program in zip(group.runners, programs, strict=True):
+            await runner.apply([program])
+            await ready(runner, group.told)
+        async with Stream(hand) as stream:
+            await stream.more(120)
+            await stream.stop()
+        await group.runners[1].close()
+        assert group.runners[1].flows["slow"].received > 20
+        await until(lambda: len(hand.got) >= stream.count)
+        await hand.publish("out/end")
+        await until(lambda: hand.got[-1].topic == "out/end")
+        said = sorted(int(message.topic.partition("/")[2]) for message in hand.got[:-1])
+    assert said == list(range(stream.count))
+
+
+async def test_what_a_group_was_given_is_still_done_when_an_edit_gives_it_up(patient: Mosquitto) -> None:
+    """Of another filter, and of a flow that is gone: what is on its way to a member goes to nobody else."""
+    settings = patient.settings(client_id="me")
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        old, new = both("copy", subscribe("in/+", qos=1)), both("copy", subscribe("in/#", qos=1))
+        await group.apply(old)
+        async with Stream(hand) as stream:
+            await stream.more(300)
+            for runner, program in zip(group.runners, new, strict=True):
+                await runner.apply([program])
+            await stream.more(300)
+            await group.runners[1].apply([])
+            await stream.more(300)
+            await stream.stop()
+        await until(lambda: len(set(numbers(*old, *new))) >= stream.count)
+        await until(lambda: not group.runners[1].connections)
+        filters = {"$share/team/in/#"}
+        assert group.runners[0].connections["default"].subscriptions.filters == filters
+    assert set(numbers(*old, *new)) == set(range(stream.count))
+
+
+@PROTOCOLS
+async def test_nothing_is_lost_when_a_flow_gets_an_owner_and_when_it_loses_it(
+    patient: Mosquitto, protocol: str
+) -> None:
+    settings = patient.settings(protocol=protocol, client_id="me")
+    programs = both("copy", subscribe("in/+", qos=1))
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(programs)
+        one, two = group.runners
+        async with Stream(hand) as stream:
+            await stream.more(300)
+            one.share(Sharing("team", all_but("copy"), member="1"))
+            await one.apply([programs[0]])
+            await two.apply([])
+            assert one.flows["copy"].connections == {"default (own)"}
+            await stream.more(300)
+            await two.apply([programs[1]])
+            one.share(Sharing("team", all_but(), member="1"))
+            await one.apply([programs[0]])
+            assert one.flows["copy"].connections == {"default"}
+            await stream.more(300)
+            await stream.stop()
+        await until(lambda: len(set(numbers(*programs))) >= stream.count)
+        await until(lambda: "default (own)" not in one.connections)
+        assert one.connections["default"].subscriptions.filters == {"$share/team/in/+"}
+        assert one.flows["copy"].received == len(programs[0].got)
+    assert set(numbers(*programs)) == set(range(stream.count))
+
+
+async def test_nothing_is_lost_when_a_group_gets_another_name(patient: Mosquitto) -> None:
+    settings = patient.settings(client_id="me")
+    programs = both("copy", subscribe("in/+", qos=1))
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(programs)
+        async with Stream(hand) as stream:
+            await stream.more(300)
+            for number, runner in enumerate(group.runners, 1):
+                runner.share(Sharing("crew", all_but(), takes_retained=number == 1, member=str(number)))
+                await runner.apply([programs[number - 1]])
+            await stream.more(300)
+            await stream.stop()
+        await until(lambda: len(set(numbers(*programs))) >= stream.count)
+        assert group.runners[0].connections["default"].subscriptions.filters == {"$share/crew/in/+"}
+    assert set(numbers(*programs)) == set(range(stream.count))
+
+
+async def test_nothing_is_lost_when_a_member_connects_anew(patient: Mosquitto) -> None:
+    settings = patient.settings(client_id="me")
+    programs = both("copy", subscribe("in/+", qos=1))
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(programs)
+        async with Stream(hand) as stream:
+            await stream.more(300)
+            changed = replace(settings, keepalive=30)
+            assert await group.runners[1].reconnect({"default": changed}, ["default"]) == ("default",)
+            await stream.more(300)
+            await stream.stop()
+        await ready(group.runners[1])
+        await until(lambda: len(set(numbers(*programs))) >= stream.count)
+    assert numbers(*programs) == list(range(stream.count))
