@@ -131,6 +131,7 @@ class _Run:
             is_read_only=is_read_only,
             beside=self._page if given["place"] is not None else None,
             make=self._fleet if self._copies is not None else None,
+            group=settings.group,
         )
         self._place = given["place"]
         self._folder = edits.folder

@@ -12,7 +12,7 @@ from flowrunner.read.document import read_bytes, read_document
 from flowrunner.read.nodes import Map, Node, Scalar
 from flowrunner.read.secrets import without_secrets
 from flowrunner.read.settings_kinds import Address, Certificate, Choice, Duration, Kind, Place, Text, bad_address
-from flowrunner.read.settings_lists import Flag, Payload, Prefixes, Protocols, TopicText, Whole
+from flowrunner.read.settings_lists import Flag, GroupName, Payload, Prefixes, Protocols, TopicText, Whole
 from flowrunner.read.settings_maps import MapOf, Record, Setting, Value, VariableNames, given_twice
 from flowrunner.records import dataclass
 from flowrunner.report import Report
@@ -28,15 +28,17 @@ class Settings:
 
     `env` holds the variables that flows may read and that are set; `vars` the constants of all flows; `allow` what
     the user has allowed them beyond that (`exec`), None where nothing will run and it need only be said. `publish_only`
-    are beginnings of topics: flows may publish nowhere else; None is everywhere. In `source`
-    every secret is masked; `files` are those with secrets and certificates. Not `is_complete`, if the file could not be
-    read: then nothing follows from what is missing.
+    are beginnings of topics: flows may publish nowhere else; None is everywhere. `group` is the name under which
+    machines share their messages, None where they do not. In `source` every secret is masked;
+    `files` are those with secrets and certificates. Not `is_complete`, if the file could not be read: then nothing
+    follows from what is missing.
     """
 
     connections: Mapping[str, ConnectionSettings] = field(default_factory=lambda: {DEFAULT: ConnectionSettings()})
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     publish_only: tuple[str, ...] | None = None
+    group: str | None = field(default=None, repr=False)
     source: Source | None = None
     files: tuple[Path, ...] = ()
     is_complete: bool = True
@@ -188,9 +190,10 @@ _SETTINGS: dict[str, Setting] = {
         "Constants for the expressions of all flows.",
     ),
     "publish_only": Setting(Prefixes(), "Beginnings of topics: flows may publish nowhere else."),
+    "group": Setting(GroupName(), "The group of machines, of which each message comes to one (`$share/GROUP/...`)."),
 }
 
-_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`, `publish_only`", _foreign)
+_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`, `group`", _foreign)
 
 
 def settings_schema() -> dict[str, Any]:

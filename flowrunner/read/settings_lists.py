@@ -8,7 +8,7 @@ from flowrunner.read.nodes import List, Node, Scalar
 from flowrunner.read.settings_kinds import WITH_HOLE, Kind, Place
 from flowrunner.read.settings_maps import Value
 from flowrunner.records import dataclass
-from flowrunner.topics import BadTopic, check_topic
+from flowrunner.topics import BadTopic, check_topic, parse_filter
 
 _MOST_ALPN = 255
 _MOST_PAYLOAD = 65_535  # that of a will (MQTT 5.0 section 3.1.3.4)
@@ -71,6 +71,28 @@ class TopicText(Kind):
     def read(self, node: Node, place: Place) -> str:
         """The topic."""
         return _topic(node, place, self.phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupName(Kind):
+    """The name of a group of shared subscriptions."""
+
+    phrase: str = "the name of a group such as `hall-7`, without `/`, `+` and `#`"
+
+    def schema(self) -> dict[str, Any]:
+        """A text."""
+        return {"type": "string", "pattern": r"^(?:[^/+#]+|[\s\S]*\$\{[\s\S]*\}[\s\S]*)$"}
+
+    def read(self, node: Node, place: Place) -> str:
+        """The name (MQTT 5.0 section 4.8.2)."""
+        text = place.fill(node, self.phrase).text
+        try:
+            is_group = parse_filter(f"$share/{text}/#").share == text
+        except BadTopic:
+            is_group = False
+        if not is_group:
+            raise place.refuse(node, self.phrase)
+        return text
 
 
 @dataclass(frozen=True, slots=True)

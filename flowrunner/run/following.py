@@ -103,6 +103,7 @@ class Following:
             recent=self._recent,
             publish=lambda found: runner.tell("reload", dumps(found)),
             reconnect=runner.reconnect,
+            regroup=runner.regroup,
         )
         self._changes = Changes(lambda: library.contents.places, SystemDisk())
         if self._edits.is_watched:

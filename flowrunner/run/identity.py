@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
+from flowrunner.run.file_locks import alone_in
+
 FOLDER = ".flowrunner"
 _FILE = "client-ids.json"
 
@@ -18,13 +20,14 @@ def client_id(connection: str, folder: Path | None) -> str:
     if folder is None:
         return _make()
     path = folder / FOLDER / _FILE
-    known = _read(path)
-    found = known.get(connection)
-    if found:
+    if found := _read(path).get(connection):
         return found
-    made = _make()
-    replace_file(path, json.dumps({**known, connection: made}, indent=2, sort_keys=True).encode())
-    return made
+    with alone_in(path.parent):  # workers of one folder begin at the same time
+        known = _read(path)
+        found = known.get(connection) or _make()
+        if known.get(connection) != found:
+            replace_file(path, json.dumps({**known, connection: found}, indent=2, sort_keys=True).encode())
+        return found
 
 
 def known_client_id(connection: str, folder: Path | None) -> str:

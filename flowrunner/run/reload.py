@@ -54,8 +54,9 @@ class Reloader:
     """Keeps what runs as it stands in the files of a library.
 
     `follow` it along changes of files, or `reload` at once. `publish` gets the object of each reload; `reconnect` takes
-    other settings of connections: without it they are refused, by name. `recent` are the last messages of each flow;
-    without it there are no previews. What runs is noted for `flowrunner plan` in `folder`.
+    other settings of connections, and `regroup` another group: without them they are refused, by name. `recent` are
+    the last messages of each flow; without it there are no previews. What runs is noted for `flowrunner plan` in
+    `folder`.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Reloader:
         recent: Remembers | None = None,
         publish: Callable[[dict[str, Any]], object] | None = None,
         reconnect: Reconnect | None = None,
+        regroup: Callable[[str | None], object] | None = None,
     ) -> None:
+        self._regroup = regroup
         self._library = library
         self._runner = runner
         self._report = report
@@ -105,7 +108,8 @@ class Reloader:
             for _ in self._library.refreshing(touched):
                 await asyncio.sleep(0)
             after = self._library.contents
-            if not (after.edited or after.read or after.reconnect or after.news):
+            is_regrouped = before.settings.group != after.settings.group
+            if not (after.edited or after.read or after.reconnect or after.news or is_regrouped):
                 return None
             return await self._take_up(before, after, began)
 
@@ -152,6 +156,7 @@ class Reloader:
         programs |= {name: old[name] for name in expected.same}
         self._move(expected.moved, programs)
         reconnected = await self._connect(after)
+        self._change_group(before, after)
         await self._runner.apply(programs.values())
         if self._recent is not None:
             self._recent.follow()
@@ -210,6 +215,19 @@ class Reloader:
             words = f"{name_list(names)} cannot be connected anew while flows run: the old settings stay until the end"
             self._report.say("not-reloadable", words, level="warning", connections=list(names))
         return ()
+
+    def _change_group(self, before: Contents[Program], after: Contents[Program]) -> None:
+        """Have the runner share its messages with others than before, from the next `apply` on."""
+        group = after.settings.group
+        if group == before.settings.group:
+            return
+        if self._regroup is None:
+            words = "`group` cannot change while flows run: it stays as it was until the end"
+            self._report.say("not-reloadable", words, level="warning", setting="group")
+            return
+        self._regroup(group)
+        words = f"messages are shared in the group `{group}` now" if group else "messages are shared with nobody now"
+        self._report.say("regrouped", words, group=group)
 
     def _say(self, reload: Reload, before: Contents[Program], after: Contents[Program]) -> None:
         shown = {_gist(diagnostic) for diagnostic in before.diagnostics}

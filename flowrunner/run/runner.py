@@ -25,7 +25,7 @@ from flowrunner.run.permission import harmless, limited, showing, unshared
 from flowrunner.run.promises import Promises
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
-from flowrunner.run.sharing import Sharing
+from flowrunner.run.sharing import Sharing, alone
 from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
@@ -101,6 +101,7 @@ class Runner:
         self._sweeping: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._guard: LoopGuard | None = None
+        self._whole = ""
 
     async def apply(self, programs: Iterable[Program]) -> None:
         """Run exactly these programs; those that run already go on as they are.
@@ -114,6 +115,7 @@ class Runner:
             enabled = [program for program in programs if program.flow.is_enabled]
             await self._binding.tapping.prepare(enabled)
             await self._apply(enabled)
+        self._say_what_is_whole()
 
     async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:
         """Have these flows looked into, by name, and no others `by` the same one; returns those that are.
@@ -145,6 +147,8 @@ class Runner:
                 flow.end()
             raise
         self._stores.forget_unused()
+        if self._sharing is not None and self._sharing.family:
+            await self._stores.flush()  # who owns a flow from now on reads it
         await self._close_unused()
         self._watch(self.flows.values())
 
@@ -218,6 +222,10 @@ class Runner:
             changes = (self.connections[name].change(clients.settings(name), clients.ledger(name)) for name in changed)
             await asyncio.gather(*changes)
             return tuple(changed)
+
+    def regroup(self, group: str | None, *, is_state_shared: bool = False) -> None:
+        """Share messages with other machines, or with nobody, from the next `apply` on."""
+        self.share(None if group is None else alone(group, is_state_shared=is_state_shared))
 
     def share(self, sharing: Sharing | None) -> None:
         """Be another part of a group, or of another one, or of none, from the next `apply` on; `member` stays."""
@@ -336,7 +344,8 @@ class Runner:
         if folder is None:
             return None
         tell = lambda event, text: self.report.say(event, text, level="info" if event == "state-kept" else "error")  # noqa: E731
-        return StateFile(folder / FOLDER / "state.db", tell)
+        family = self._sharing.family if self._sharing is not None else ""
+        return StateFile(folder / FOLDER / "state.db", tell, family=family)
 
     def _part(self, connections: Iterable[Connection]) -> Mapping[LiveFlow, Sequence[asyncio.Task[None]]]:
         """Let flows go on with what comes through subscriptions of theirs that were given up; returns until when."""
@@ -412,6 +421,14 @@ class Runner:
             stays = f"it stays `{self.connections[name].client_id}` until the end"
             words = f"`client_id` of `{name}` cannot change while flows run: {stays}"
             self.report.say("not-reloadable", words, level="warning", connection=name, setting="client_id")
+
+    def _say_what_is_whole(self) -> None:
+        """Name the flows that every machine of the group runs by itself, whenever they are other ones."""
+        owned = [flow.program.flow for flow in self.flows.values() if flow.is_owned]
+        words = self._sharing.spoken(owned) if self._sharing is not None and owned else ""
+        if words and words != self._whole:
+            self.report.say("not-shared", words, level="warning", flows=[flow.name for flow in owned])
+        self._whole = words
 
     def _is_owned(self, flow: Flow) -> bool:
         return self._sharing is not None and not self._sharing.is_shared(flow)

@@ -26,6 +26,9 @@ class Runs(Published, Protocol):
     ) -> tuple[str, ...]:
         """Use other settings, and connect anew those of these names that are in use; returns which."""
 
+    def regroup(self, group: str | None) -> None:
+        """Share messages with other machines, or with nobody, from the next `apply` on."""
+
     def tell(self, name: str, payload: bytes) -> None:
         """Say something of the runner itself, retained, on `flowrunner/<client id>/<name>`."""
 

@@ -34,7 +34,7 @@ class Service:
     """A runner from the first line to the last, in a loop of its own: `asyncio.run(service.run(programs))`.
 
     With `edits` it follows the files of its flows, and SIGHUP has it look at them at once. `make` gives what runs the
-    flows where that is not this process.
+    flows where that is not this process. With a `group` it shares its messages with other machines.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class Service:
         is_read_only: bool = False,
         beside: Beside | None = None,
         make: Callable[[], Runs] | None = None,
+        group: str | None = None,
     ) -> None:
+        self._group = group
         self._connections = connections
         self._report = report
         self._folder = folder
@@ -76,6 +78,7 @@ class Service:
         following: Following | None = None
         beside = AsyncExitStack()
         try:
+            runner.regroup(self._group)
             await runner.apply(programs)
             if self._explaining is not None:
                 self._explaining.watch(runner, lambda: runner.connections)

@@ -3,12 +3,18 @@
 A group is made of shared subscriptions (MQTT 5.0 section 4.8.2): the broker gives each message to one of its members.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from flowrunner.compile.owners import is_freed_by_shared_state, owner_reasons
+from flowrunner.diagnostics import name_list
+from flowrunner.read.flow import Flow as CheckedFlow
 from flowrunner.records import dataclass
 from flowrunner.run.live import Flow
 from flowrunner.sources import Subscribe
+
+#: Flows that a line names with the reasons why they have one owner.
+_MOST_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +24,8 @@ class Sharing:
     A flow that `is_shared` subscribes through the `group`; every other one has this process as its owner, and a client
     of its own. One member `takes_retained` messages, so that they come once. `member` (such as `2`) is what its client
     ids end in; empty for the only process of its machine. `family` is the same for all processes of one supervisor,
-    which may use files together; empty for a process that has none.
+    which may use files together; empty for a process that has none. `spoken` says what is to be said of flows that are
+    not shared, empty if nothing.
     """
 
     group: str
@@ -26,6 +33,7 @@ class Sharing:
     takes_retained: bool = True
     member: str = ""
     family: str = ""
+    spoken: Callable[[Sequence[Flow]], str] = lambda _: ""
 
     def source(self, source: Subscribe) -> Subscribe:
         """A subscription of a shared flow, through the group; a group that the user has named stays.
@@ -38,6 +46,35 @@ class Sharing:
         return replace(
             source, filter=shared, share=self.group, retained=source.retained if self.takes_retained else "new"
         )
+
+
+def alone(group: str, *, is_state_shared: bool = False) -> Sharing:
+    """The part of a process that is the only one of its machine: it runs every flow, and shares those that it may.
+
+    It takes retained messages, as every machine of the group does.
+    """
+
+    def is_shared(flow: Flow) -> bool:
+        return isinstance(flow, CheckedFlow) and not owner_reasons(flow, is_state_shared=is_state_shared)
+
+    def spoken(flows: Sequence[Flow]) -> str:
+        owned = [flow for flow in flows if isinstance(flow, CheckedFlow)]
+        return spoken_whole(group, owned, is_state_shared=is_state_shared)
+
+    return Sharing(group, is_shared, spoken=spoken)
+
+
+def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: bool = False) -> str:
+    """Flows that every machine of a group runs by itself, with the reasons, and what to do; empty if there are none."""
+    found = [(flow, owner_reasons(flow, is_state_shared=is_state_shared)) for flow in flows]
+    named = [f"`{flow.name}` ({', '.join(reasons)})" for flow, reasons in found if reasons]
+    if not named:
+        return ""
+    some, more = named[:_MOST_NAMED], len(named) - _MOST_NAMED
+    names = ", ".join(some) + (f" and {more} more" if more > 0 else "")
+    freed = [flow.name for flow, _ in found if not is_state_shared and is_freed_by_shared_state(flow)]
+    state = f", or share the memory of {name_list(freed)} (`state: redis://...`)" if freed else ""
+    return f"in the group `{group}` every machine runs {names} by itself: give them to one machine{state}"
 
 
 def group_of(text: str) -> str:

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 
 class StateFile:
-    """Keeps values in a file, which is made when the first is kept; only one program can use it at a time.
+    """Keeps values in a file, which is made when the first is kept.
+
+    Only one program can use it at a time, or those of one `family`, of which each value is written by one.
 
     What is put in one turn of the loop is one transaction. Raises FlowrunnerError where the file cannot be used; one
     that is broken is moved aside, which `tell` hears, as it does of transactions that fail later.
     """
 
-    def __init__(self, path: Path, tell: "Tell") -> None:
+    def __init__(self, path: Path, tell: "Tell", *, family: str = "") -> None:
         self.path = path
+        self._family = family
         self._tell_in_loop = tell
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fresh: dict[Place, Kept] = {}
@@ -62,6 +65,8 @@ class StateFile:
 
     async def flush(self) -> None:
         """Return when what was put until now is in the file, and survives the end of the program."""
+        if self._thread is None:
+            return
         future: Future[None] = Future()
         self._hand_over()
         with self._lock:
@@ -110,9 +115,9 @@ class StateFile:
     def _work(self, opened: "Future[None]") -> None:
         try:
             # SQLite is for flows that keep something
-            from flowrunner.run.state_writer import StateWriter, open_database
+            from flowrunner.run.state_writer import open_writer
 
-            writer = StateWriter(open_database(self.path, self.tell), self.tell)
+            writer = open_writer(self.path, self.tell, self._family)
         except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
             opened.set_exception(error)
             return
@@ -192,6 +197,11 @@ class KeptStores(Stores):
     def forget_unused(self) -> None:
         """Let go of the stores that no flow uses any more; what is kept in the file stays there."""
         self.known = {place: store for place, store in self.known.items() if store.claims}
+
+    async def flush(self) -> None:
+        """Write what is still to be written, for others who may need it."""
+        if self.file is not None:
+            await self.file.flush()
 
     async def close(self) -> None:
         """Write what is still to be written."""

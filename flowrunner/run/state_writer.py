@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowrunner.errors import FlowrunnerError
+from flowrunner.run.file_locks import FamilyLock
 
 #: Seconds between two transactions, and between two times that everything is forced to the disk. A kill of the program
 #: loses at most what came in the first, a power cut what came in the second; and a card of flash memory lives longer.
@@ -16,6 +17,9 @@ CHECKPOINT = 1.0
 
 #: Seconds after which a transaction that failed is tried again; they double up to the last.
 RETRY = (1.0, 30.0)
+
+#: Milliseconds for which a transaction waits for those of other processes.
+_FAMILY_PATIENCE = 10_000
 
 _VERSION = 1
 _TABLE = """
@@ -40,9 +44,10 @@ Tell = Callable[[str, str], object]
 class StateWriter:
     """What the thread does with the database."""
 
-    def __init__(self, database: sqlite3.Connection, tell: Tell) -> None:
+    def __init__(self, database: sqlite3.Connection, tell: Tell, lock: FamilyLock | None = None) -> None:
         self.database = database
         self.tell = tell
+        self.lock = lock
         self.is_dirty = False
         self.forced_at = 0.0
         self.retry = 0.0  # seconds until the next attempt; 0 where the last one succeeded
@@ -98,6 +103,8 @@ class StateWriter:
         """Let go of the file."""
         self.checkpoint("TRUNCATE")
         self.database.close()
+        if self.lock is not None:
+            self.lock.leave()
 
 
 class Transaction:
@@ -116,38 +123,62 @@ class Transaction:
             self.database.execute("ROLLBACK")
 
 
-def open_database(path: Path, tell: Tell) -> sqlite3.Connection:
-    """The database, new if there is none, or the one there is is broken. Raises FlowrunnerError."""
+def open_writer(path: Path, tell: Tell, family: str = "") -> StateWriter:
+    """What writes to the database, new if there is none, or the one there is is broken. Raises FlowrunnerError.
+
+    Nobody else can use it meanwhile, but for processes of the same `family`.
+    """
+    lock = FamilyLock(path.with_name(f"{path.name}.family"), family) if family else None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-        try:
-            return _connect(path)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            aside = _move_aside(path)
-            tell("state-broken", f"{path} is broken ({error}): it is {aside.name} now, and all kept values begin anew")
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            return _connect(path)
+        if lock is not None:
+            lock.join()
+        database = _open(path, tell, lock)
+        if lock is not None and lock.is_first:
+            lock.admit()
     except (OSError, sqlite3.Error) as error:
+        if lock is not None:
+            lock.leave()
         reason = getattr(error, "strerror", None) or str(error)
         if "locked" in reason:
             reason = "another flowrunner uses it"
         raise FlowrunnerError(f"values cannot be kept in {path}: {reason.lower()}") from None
+    return StateWriter(database, tell, lock)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open(path: Path, tell: Tell, lock: FamilyLock | None) -> sqlite3.Connection:
+    _make(path)
+    path.chmod(0o600)
+    try:
+        return _connect(path, is_shared=lock is not None)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if lock is not None and not lock.is_first:  # the others use it
+            raise
+        aside = _move_aside(path)
+        tell("state-broken", f"{path} is broken ({error}): it is {aside.name} now, and all kept values begin anew")
+        _make(path)
+        return _connect(path, is_shared=lock is not None)
+
+
+def _make(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _connect(path: Path, *, is_shared: bool) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+    mode = "NORMAL" if is_shared else "EXCLUSIVE"
     try:
         # synchronous=NORMAL writes a transaction without waiting for the disk; the checkpoint each second does that
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+        for pragma in (f"locking_mode = {mode}", "journal_mode = WAL", "synchronous = NORMAL"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         _check(database)
         with Transaction(database):
             database.execute(_TABLE)
             database.execute(f"PRAGMA user_version = {_VERSION}")
+        if is_shared:
+            database.execute(f"PRAGMA busy_timeout = {_FAMILY_PATIENCE}").fetchall()
     except BaseException:
         database.close()
         raise

@@ -26,7 +26,7 @@ from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.recent import Recent
 from flowrunner.run.report import Report
 from flowrunner.run.runner import FIRST_TRY
-from flowrunner.run.sharing import group_of
+from flowrunner.run.sharing import group_of, spoken_whole
 from flowrunner.run.shown import Connected, Remembers, Worker
 from flowrunner.run.tapping import Watcher
 from flowrunner.sources import Subscribe
@@ -81,6 +81,7 @@ class Fleet:
         self._said: dict[str, bytes] = {}
         self._expected: dict[str, bytes] = {}
         self._family = token_hex(8)
+        self._whole = ""
         self._changing = asyncio.Lock()
         self._chorus = Chorus(
             report, self.clock, lambda: frozenset(post.number for post in self.posts if post.process is not None)
@@ -119,6 +120,10 @@ class Fleet:
                 return
             answers = await self._ask_all(lambda post: Apply(delta, self._part(post.number)))
             self._mirror(enabled, answers)
+
+    def regroup(self, group: str | None) -> None:
+        """See `Runner.regroup`; without a name the workers form a group of their own."""
+        self._plan = replace(self._plan, group=group or "")
 
     async def reconnect(
         self, connections: Mapping[str, ConnectionSettings], names: Collection[str] = ()
@@ -220,6 +225,7 @@ class Fleet:
         """Find out which flows need one owner, and give them one."""
         flows = {name: one.flow for name, one in programs.items() if isinstance(one.flow, Flow)}
         alone = {name: flow for name, flow in flows.items() if owner_reasons(flow)}
+        self._say_what_is_whole(list(alone.values()))
         ties: dict[str, list[str]] = {}
         for name, flow in alone.items():
             for tie in ties_of(flow):
@@ -229,6 +235,13 @@ class Fleet:
             replace(unit, can_wait=any(self._is_kept(flows[name]) for name in unit.flows)) for unit in units
         )
         self._assign()
+
+    def _say_what_is_whole(self, flows: Sequence[Flow]) -> None:
+        """Name the flows that every machine of a group runs by itself, whenever they are other ones."""
+        words = spoken_whole(self._plan.group, flows) if self._plan.group else ""
+        if words and words != self._whole:
+            self.report.say("not-shared", words, level="warning", flows=[flow.name for flow in flows])
+        self._whole = words
 
     def _assign(self) -> None:
         there = frozenset(post.number for post in self.posts if post.is_there)

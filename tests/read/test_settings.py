@@ -63,6 +63,7 @@ connections:
     will: {topic: runners/plant-7, payload: gone, retain: true, delay: 10s}
     close: {topic: runners/plant-7}
 publish_only: [rooms/, alarms]
+group: ${env.SITE}-hall 7
 env: [SITE, NOT_SET]
 vars: {site: graz, n: 3, all: [1, {a: true}], text: "in ${env.SITE}, $${literal}"}
 """
@@ -93,6 +94,7 @@ def test_everything_that_settings_may_say(read: Read, tmp_path: Path) -> None:
         ),
     }
     assert found.publish_only == ("rooms/", "alarms")
+    assert found.group == "graz-hall 7"
     assert found.env == {"SITE": "graz"}
     assert found.vars == {"site": "graz", "n": 3, "all": [1, {"a": True}], "text": "in graz, ${literal}"}
     assert found.source is not None
@@ -166,7 +168,7 @@ MISTAKES = [
         "this file holds settings; flows stand in files of their own beside it",
     ),
     ("url: mqtt://a", "unknown-key", "url", "connections stand below `connections:`, each under its name"),
-    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`, `publish_only`"),
+    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`, `publish_only`, `group`"),
     ("- a", "wrong-value", "- a", ""),
     ("connections: mqtt://a", "wrong-value", "mqtt://a", "write `connections: {default: mqtt://a}`"),
     ("connections: [a]", "wrong-value", "[a]", ""),
@@ -210,6 +212,13 @@ MISTAKES = [
     ("connections: {a: {url: b, receive_maximum: 65536}}", "wrong-value", "65536", ""),
     ("publish_only: a/#", "wrong-value", "a/#", "one cannot publish to a wildcard"),
     ("publish_only: {a: b}", "wrong-value", "{a: b}", ""),
+    ("group: a/b", "wrong-value", "a/b", ""),
+    ("group: a+", "wrong-value", "a+", ""),
+    ("group: '#'", "wrong-value", "'#'", ""),
+    ("group: ''", "wrong-value", "''", ""),
+    ('group: "a\\0b"', "wrong-value", '"a\\0b"', ""),
+    ("group: [a]", "wrong-value", "[a]", ""),
+    ("group: {name: a}", "wrong-value", "{name: a}", ""),
     ("env: SITE", "wrong-value", "SITE", "write `env: [SITE]`"),
     ("env: {SITE: 1}", "wrong-value", "{SITE: 1}", ""),
     ("env: [a-b]", "wrong-value", "a-b", ""),

@@ -468,6 +468,9 @@ def test_filters_are_known_to_the_next_start_of_the_same_session(tmp_path: Path)
     assert KeptFilters(tmp_path, "default", "me", "mqtt://a").read() == {"a/#", "b"}
     assert KeptFilters(tmp_path, "default", "other", "mqtt://a").read() == frozenset()
     assert KeptFilters(tmp_path, "default", "me", "mqtt://b").read() == frozenset()
+    KeptFilters(tmp_path, "default", "me-2", "mqtt://a", member="2").note(frozenset({"d"}))
+    assert KeptFilters(tmp_path, "default", "me", "mqtt://a").read() == {"a/#", "b"}
+    assert KeptFilters(tmp_path, "default", "me-2", "mqtt://a", member="2").read() == {"d"}
     assert (tmp_path / ".flowrunner" / "subscriptions.json").stat().st_mode & 0o777 == 0o600
 
 

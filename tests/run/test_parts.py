@@ -4,8 +4,11 @@ import os
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -100,6 +103,23 @@ def test_a_client_id_is_made_once_and_kept_for_its_owner_only(tmp_path: Path) ->
     (kept,) = (tmp_path / ".flowrunner").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert json.loads(kept.read_text())["default"] == made
+
+
+def test_processes_that_begin_at_the_same_time_have_the_same_client_ids(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from flowrunner.run.identity import client_id\n"
+        "sys.stdin.readline()\n"
+        "print([client_id(f'c{number}', Path(sys.argv[1])) for number in range(20)])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    workers = [subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) for _ in range(3)]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    assert len({worker.communicate()[0] for worker in workers}) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"default": 5}', "\0"])

@@ -367,7 +367,7 @@ async def test_what_is_in_work_is_finished_at_the_end_and_in_an_old_version(mosq
             await until(lambda: runner.flows["slow"].received == 1)
             await runner.apply([new])
             await hand.publish("w")
-            await until(lambda: runner.flows["slow"].received == 1)
+            await until(lambda: runner.flows["slow"].received == 2)
             old.may_go.set()
             await until(lambda: old.results == [True])
             asyncio.get_running_loop().call_later(0.05, new.may_go.set)

@@ -19,6 +19,7 @@ from flowrunner.run.sharing import Sharing, group_of
 from tests.flow_host import read
 from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.run.fakes import FakeProgram, Hand, Told, quick_backoff, ready, subscribe, until
+from tests.run.workshop import settings_file, workshop
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
@@ -209,6 +210,67 @@ async def test_a_group_of_the_user_stays_as_it_is() -> None:
 )
 def test_a_client_id_becomes_the_name_of_a_group(text: str, group: str) -> None:
     assert group_of(text) == group
+
+
+FLOWS = {
+    "copy.yaml": "subscribe: {topic: in/+n, qos: 1}\nsteps:\n  - publish: {topic: 'out/${n}', qos: 1}\n",
+    "tick.yaml": "every: 1h\nsteps:\n  - publish: ticked\n",
+    "heat.yaml": "subscribe: in/+\nsteps:\n  - changed: topic\n  - publish: {topic: heat, qos: 1}\n",
+}
+
+
+async def test_machines_of_a_group_share_what_they_may(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    settings = mosquitto.settings()
+    async with (
+        Hand(settings, "out/+", "heat", client_id="hand") as hand,
+        workshop(tmp_path / "a", settings, FLOWS, session="group: hall\n") as one,
+        workshop(tmp_path / "b", settings, FLOWS, session="group: hall\n") as two,
+    ):
+        for number in range(20):
+            await hand.publish(f"in/{number}")
+        await until(lambda: sum(message.topic == "heat" for message in hand.got) == 40)
+        await until(lambda: sum(message.topic != "heat" for message in hand.got) == 20)
+        assert all(shop.runner.flows["copy"].received > 0 for shop in (one, two))
+        words = "in the group `hall` every machine runs `heat` (`changed` remembers), `tick` (`every` ticks) by itself"
+        assert one.told.count(words) == two.told.count(words) == 1
+        one.save("heat.yaml", FLOWS["heat.yaml"] + "  - publish: more\n")
+        await one.says("1 changed (heat)")
+        assert one.told.count(words) == 1
+
+
+async def test_the_group_changes_while_flows_run(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    settings = mosquitto.settings()
+    async with (
+        Hand(settings, "out/+", client_id="hand") as hand,
+        workshop(tmp_path / "a", settings, FLOWS) as shop,
+    ):
+
+        def filters() -> dict[str, set[str]]:
+            return {name: set(one.subscriptions.filters) for name, one in shop.runner.connections.items()}
+
+        assert filters() == {"default": {"in/+"}}
+        for count, group in enumerate(["hall", "yard"], 1):
+            shop.save("flowrunner.yaml", settings_file(settings, f"group: {group}\n"))
+            await shop.says(f"messages are shared in the group `{group}` now")
+            expected = {"default": {f"$share/{group}/in/+"}, "default (own)": {"in/+"}}
+            await until(lambda expected=expected: filters() == expected, what=filters())  # type: ignore[misc]
+            await hand.publish(f"in/{group}")
+            await until(lambda count=count: len(hand.got) == count)  # type: ignore[misc]
+        shop.save("flowrunner.yaml", settings_file(settings, "group: a/b\n"))
+        await shop.says("the settings stay as they were")
+        shop.save("flowrunner.yaml", settings_file(settings))
+        await shop.says("messages are shared with nobody now")
+        await until(lambda: filters() == {"default": {"in/+"}}, what=filters())
+
+
+async def test_a_runner_that_only_looks_takes_nothing_away_from_a_group(mosquitto: Mosquitto) -> None:
+    settings = mosquitto.settings()
+    runner = Runner({"default": settings}, Report(Told().lines.append), is_read_only=True, backoff=quick_backoff)
+    runner.regroup("hall")
+    await runner.apply([FakeProgram("copy", "in/+")])
+    await ready(runner)
+    assert runner.connections["default"].subscriptions.filters == {"in/+"}
+    await runner.close()
 
 
 class Stream:

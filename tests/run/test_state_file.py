@@ -25,9 +25,9 @@ from flowrunner.stores import MISSING, Store, key_of
 class Kept:
     """A state file as a runner uses it, and what it told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, family: str = "") -> None:
         self.told: list[tuple[str, str]] = []
-        self.file = StateFile(path, lambda event, text: self.told.append((event, text)))
+        self.file = StateFile(path, lambda event, text: self.told.append((event, text)), family=family)
         self.stores = KeptStores(VirtualClock(), self.file)
 
     def store(self, name: str = "v", flow: str = "flow") -> Store:
@@ -174,6 +174,67 @@ async def test_a_second_runner_is_told_that_there_is_one(path: Path) -> None:
         await other.stores.close()
     async with Kept(path) as kept:
         assert kept.store().get(b"a") == 1
+
+
+async def test_the_workers_of_one_supervisor_use_it_together(path: Path) -> None:
+    """Each value is written by one of them; who owns the flow afterwards reads what the one before has written."""
+    async with Kept(path, "ours") as one, Kept(path, "ours") as two:
+        one.store("v", "heat").set(b"a", 1)
+        two.store("v", "cold").set(b"a", 2)
+        await one.stores.flush()
+        await two.stores.flush()
+        assert two.store("v", "heat").get(b"a") == 1
+        assert one.store("v", "cold").get(b"a") == 2
+    assert [row[:2] for row in rows(path)] == [("cold", "v"), ("heat", "v")]
+    assert not one.told
+    assert not two.told
+
+
+@pytest.mark.parametrize(("first", "second"), [("ours", "theirs"), ("ours", ""), ("", "ours")])
+async def test_others_are_told_that_it_is_in_use(path: Path, first: str, second: str) -> None:
+    async with Kept(path, first) as kept:
+        kept.store().set(b"a", 1)
+        other = Kept(path, second)
+        with pytest.raises(FlowrunnerError, match="another flowrunner uses it"):
+            other.store()
+        await other.stores.close()
+    async with Kept(path, second) as kept:
+        assert kept.store().get(b"a") == 1
+
+
+async def test_a_worker_that_was_killed_leaves_the_file_to_the_others(path: Path) -> None:
+    script = (
+        "import asyncio, os, sys\n"
+        "from pathlib import Path\n"
+        "from tests.run.test_state_file import Kept\n"
+        "async def main():\n"
+        "    kept = Kept(Path(sys.argv[1]), sys.argv[2])\n"
+        "    kept.store('v', sys.argv[3]).set(b'a', 1)\n"
+        "    await kept.stores.flush()\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "asyncio.run(main())\n"
+    )
+    async with Kept(path, "ours") as kept:
+        kept.store("v", "cold").set(b"a", 2)
+        for flow in ("one", "two"):
+            done = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(path), "ours", flow)
+            assert await done.wait() == -9
+        assert kept.store("v", "one").get(b"a") == kept.store("v", "two").get(b"a") == 1
+    async with Kept(path, "theirs") as other:
+        assert other.store("v", "cold").get(b"a") == 2
+
+
+async def test_a_broken_file_is_moved_aside_by_the_first_of_the_workers(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database" * 1000)
+    async with Kept(path, "ours") as one, Kept(path, "ours") as two:
+        one.store("v", "heat").set(b"a", 1)
+        two.store("v", "cold").set(b"a", 2)
+        await one.stores.flush()
+        assert two.store("v", "heat").get(b"a") == 1
+    await until(lambda: one.told)
+    assert [event for event, _ in one.told] == ["state-broken"]
+    assert not two.told
 
 
 async def test_a_file_of_a_newer_flowrunner_is_left_alone(path: Path) -> None:

@@ -93,6 +93,7 @@ async def workshop(
     runner = Runner(contents.settings.connections, report, folder=folder, clock=clock, backoff=quick_backoff)
     following: Following | None = None
     try:
+        runner.regroup(contents.settings.group)
         await runner.apply(version.program for version in contents.versions.values() if version.flow.is_enabled)
         if is_ready:
             await ready(runner, told)
