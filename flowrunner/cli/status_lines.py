@@ -61,6 +61,7 @@ def draw_runner(runner: Object, *, color: bool) -> Iterator[str]:
     about = [f"process {runner['process']}", f"since {moment(runner['since'], now)} ({span(now - runner['since'])})"]
     about += ["only looking (--read-only)"] if runner["is_read_only"] else []
     yield f"{paint(visible(str(runner['folder'])), _BOLD, color=color)}  {', '.join(about)}"
+    yield from _workers(runner, color=color)
     yield ""
     yield from _flows(runner, now, color=color)
     yield ""
@@ -77,14 +78,32 @@ def draw_runner(runner: Object, *, color: bool) -> Iterator[str]:
     yield paint(f"rates over the last {span(runner['seconds'])}", _DIM, color=color)
 
 
+def _workers(runner: Object, *, color: bool) -> Iterator[str]:
+    workers = runner.get("workers", ())
+    if not workers:
+        return
+    there = [str(worker["process"]) for worker in workers if worker["process"]]
+    count = str(len(there)) if len(there) == len(workers) else f"{len(there)} of {len(workers)}"
+    numbers = f" ({'pid' if len(there) == 1 else 'pids'} {', '.join(there)})" if there else ""
+    line = f"workers: {count}{numbers}"
+    yield line if len(there) == len(workers) else paint(line, _RED, color=color)
+    for worker in workers:
+        if worker["restarts"]:
+            times = "once" if worker["restarts"] == 1 else f"{worker['restarts']} times"
+            since = "" if worker["process"] else ", and is not there"
+            yield paint(f"  worker {worker['number']} was started again {times}{since}", _YELLOW, color=color)
+
+
 def _flows(runner: Object, now: float, *, color: bool) -> Iterator[str]:
-    heads = ("FLOW", "STATE", "IN/s", "RECEIVED", "ERRORS", "HANDLED", "WAITING", "KEYS", "SINCE")
+    heads = ["FLOW", "STATE", "IN/s", "RECEIVED", "ERRORS", "HANDLED", "WAITING", "KEYS", "SINCE"]
+    workers = ["WORKER"] if runner.get("workers") else []
+    heads += workers
     table = Table(*heads, right="IN/s,RECEIVED,ERRORS,HANDLED,WAITING,KEYS", color=color)
     for flow in runner["flows"]:
         state = (flow["status"], _STATES[flow["status"]])
         name = (visible(flow["name"]), _CYAN)
         if "since" not in flow:
-            table.add(name, state, *[""] * 7)
+            table.add(name, state, *[""] * (len(heads) - 2))
             continue
         below = [_mistake(flow["mistake"], color=color, indent="  ")] if "mistake" in flow else []
         below += [_error(error, now, color=color) for error in flow["errors"][:_MOST_ERRORS]]
@@ -98,6 +117,7 @@ def _flows(runner: Object, now: float, *, color: bool) -> Iterator[str]:
             number(flow["waiting"]),
             number(flow["keys"]),
             moment(flow["since"], now),
+            *([str(flow["worker"] or "all")] if workers else []),
             below=below,
         )
     yield from table.lines()
@@ -108,7 +128,7 @@ def _connections(runner: Object, *, color: bool) -> Iterator[str]:
     table = Table(*heads, right="OUT/s,PUBLISHED,DROPPED,PENDING", color=color)
     for one in runner["connections"]:
         protocol = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(one["version"], "")
-        state = (f"connected, {protocol}", _GREEN) if one["is_there"] else ("no broker there", _RED)
+        state = _state(one, protocol)
         table.add(
             (visible(one["name"]), _CYAN),
             visible(one["url"]),
@@ -119,6 +139,18 @@ def _connections(runner: Object, *, color: bool) -> Iterator[str]:
             number(one["pending"]),
         )
     yield from table.lines()
+
+
+def _state(one: Object, protocol: str) -> tuple[str, str]:
+    """Whether a connection has its broker, or how many of its clients do."""
+    clients = one.get("clients", {"there": int(one["is_there"]), "all": 1})
+    if not clients["there"]:
+        return "no broker there", _RED
+    if clients["all"] == 1:
+        return f"connected, {protocol}", _GREEN
+    if one["is_there"]:
+        return f"{clients['all']} connected, {protocol}", _GREEN
+    return f"{clients['there']} of {clients['all']} connected, {protocol}", _YELLOW
 
 
 def _mistake(found: Object, *, color: bool, indent: str = "") -> str:

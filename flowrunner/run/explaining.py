@@ -9,10 +9,10 @@ from flowrunner.clock import Clock, Timer
 from flowrunner.connections import ConnectionSettings
 from flowrunner.errors import ConnectionFailed
 from flowrunner.run.client import Tap
-from flowrunner.run.live import LiveFlow
 from flowrunner.run.narrator import MOST_TOPICS, Narrator
 from flowrunner.run.probe import look_around, spoken
 from flowrunner.run.report import Report
+from flowrunner.run.shown import ShownFlow
 from flowrunner.sources import Subscribe
 from flowrunner.topics import Filter, matches
 
@@ -33,7 +33,7 @@ class Runs(Protocol):
     """What is asked of a runner."""
 
     @property
-    def flows(self) -> Mapping[str, LiveFlow]:
+    def flows(self) -> Mapping[str, ShownFlow]:
         """What runs, by name."""
 
     @property

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from flowrunner.clock import Clock
 from flowrunner.code import Host
@@ -87,11 +87,8 @@ class LiveFlow:
     `tapped`. It `takes_promises` if it has to say which message it publishes for, see `Promises`.
 
     If it `is_owned`, its process is the only one of its group that runs it: then it is on connections of its own, see
-    `way`. `connections` are those that it uses, by the names under which the runner has them. One that `is_elsewhere`
-    only stands for those that run in other processes.
+    `way`. `connections` are those that it uses, by the names under which the runner has them.
     """
-
-    is_elsewhere: ClassVar[bool] = False
 
     __slots__ = (
         "connections",

@@ -13,7 +13,7 @@ from flowrunner.read.contents import Contents, Version
 from flowrunner.read.flow import Flow
 from flowrunner.read.load import SETTINGS_FILE, shown_name
 from flowrunner.run.failures import Tally
-from flowrunner.run.shown import Connected, Shown, ShownFlow, Shows, Tallies
+from flowrunner.run.shown import Connected, Shown, ShownFlow, Shows, Tallies, Worker
 
 #: Kinds of errors, and reasons of `stop`, that are shown of one flow.
 MOST_ERRORS = 8
@@ -54,6 +54,9 @@ def overview(
     mistakes = _mistakes(contents.diagnostics)
     flows = [_flow(version, runner, meter, mistakes) for version in contents.versions.values()]
     known = {flow["file"] for flow in flows}
+    owners = {name: worker.number for worker in runner.workers for name in worker.owned}
+    for flow in flows if runner.workers else ():
+        flow["worker"] = owners.get(flow["name"])
     return {
         "version": __version__,
         "process": os.getpid(),
@@ -62,6 +65,7 @@ def overview(
         "time": runner.clock.now(),
         "is_read_only": is_read_only,
         "seconds": round(meter.seconds, 3),
+        "workers": [_worker(worker) for worker in runner.workers],
         "flows": sorted(flows, key=lambda flow: (flow["file"], flow["line"])),
         "broken": [found for file, found in mistakes.items() if file not in known],
         "shared": {name: len(store) for (flow, name), store in runner.stores.items() if not flow},
@@ -83,6 +87,18 @@ def show_connection(name: str, one: Connected, rate: Callable[[str, int], float]
         "rate": rate(f"connection {name}", published),
         "dropped": one.link.dropped,
         "pending": one.link.pending,
+    }
+
+
+def _worker(worker: Worker) -> Shown:
+    return {
+        "number": worker.number,
+        "process": worker.process or None,
+        "since": worker.since,
+        "restarts": worker.restarts,
+        "flows": list(worker.owned),
+        "cpu_seconds": round(worker.seconds, 2),
+        "memory": worker.memory,
     }
 
 

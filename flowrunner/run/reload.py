@@ -24,7 +24,7 @@ from flowrunner.run.live import LiveFlow
 from flowrunner.run.reload_report import Reload, as_json, line_of, mended_line, stale_line
 from flowrunner.run.report import Report
 from flowrunner.run.running import Running, shown_paths, write_running
-from flowrunner.run.shown import Remembers
+from flowrunner.run.shown import Remembers, ShownFlow
 
 #: Edited flows of which one reload shows what their last messages would have become.
 _MOST_PREVIEWS = 3
@@ -39,7 +39,7 @@ class Runs(Protocol):
     """What a reload asks of a runner."""
 
     @property
-    def flows(self) -> Mapping[str, LiveFlow]:
+    def flows(self) -> Mapping[str, ShownFlow]:
         """What runs, by name."""
 
     @property
@@ -204,7 +204,8 @@ class Reloader:
             live, program = self._runner.flows[name], programs[name]
             if not isinstance(live.program, Program):
                 continue
-            if live.is_elsewhere or relocate(live.plain, live.program, program):
+            # one that runs in other processes is moved there
+            if not isinstance(live, LiveFlow) or relocate(live.plain, live.program, program):
                 live.program = program
 
     async def _connect(self, after: Contents[Program]) -> tuple[str, ...]:

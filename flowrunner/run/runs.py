@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from flowrunner.connections import ConnectionSettings
-from flowrunner.run.live import LiveFlow, Program
+from flowrunner.run.live import Program
 from flowrunner.run.report import Report
 from flowrunner.run.shown import Published, Remembers
 
@@ -13,10 +13,6 @@ class Runs(Published, Protocol):
     """A runner, for those who begin, change and end it; see `Runner`."""
 
     report: Report
-
-    @property
-    def flows(self) -> Mapping[str, LiveFlow]:
-        """What runs, by name."""
 
     async def apply(self, programs: Iterable[Program]) -> None:
         """Run exactly these programs; those that run already go on, and so does one whose new version cannot begin."""

@@ -18,15 +18,13 @@ Shown = dict[str, Any]
 
 
 class ShownFlow(Protocol):
-    """A flow that runs, as far as it is shown; see `LiveFlow`."""
+    """A flow that runs, as far as it is shown; see `LiveFlow`. An edit may give `program` other places."""
+
+    program: Program
 
     @property
     def name(self) -> str:
         """The name, unique among the flows that run."""
-
-    @property
-    def program(self) -> Program:
-        """What runs."""
 
     @property
     def since(self) -> float:

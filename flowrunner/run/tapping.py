@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowrunner.code import Host, Publish
 from flowrunner.compile import Program, Taps, compile_flow
@@ -16,11 +16,20 @@ from flowrunner.run.live import Handler
 from flowrunner.run.live import Program as Running
 
 
+class Moment(NamedTuple):
+    """When something happened: by the clock of the flows, and in seconds since 1970."""
+
+    time: float
+    now: float
+
+
 class Watcher:
     """Looks into one version of a flow.
 
     `left` is how many messages may still take the tapped way for it, `entered` how many took it since, whoever they
-    were for; `passed` took the plain one.
+    were for; `passed` took the plain one. It `counts` what meets steps, and `looks` at some of it.
+
+    What happens elsewhere it may be told later: then `at` is when that was, and `turn_to` says what a note is about.
     """
 
     def __init__(self, flow: Flow, left: int = 0) -> None:
@@ -28,9 +37,26 @@ class Watcher:
         self.left = left
         self.entered = 0
         self.passed = 0
+        self.at: Moment | None = None
+
+    @property
+    def closely(self) -> frozenset[str] | None:
+        """The steps at which it needs to look, None for all; only then it needs notes as well."""
+        return None
 
     def see(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
         """See `flowrunner.compile.taps.See`."""
+        self.count(where, step, 1)
+        self.look(where, step, origin, values)
+
+    def count(self, where: Where, step: str, times: int, /) -> None:
+        """Learn that so many messages met a step."""
+
+    def look(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
+        """Look at a message at a step."""
+
+    def turn_to(self, origin: tuple[Any, ...], /) -> None:
+        """Learn that what is noted next is about this message, at which it looked before."""
 
     def note(self, kind: str, about: dict[str, Any], /) -> None:
         """Learn what happened on the tapped way, besides: `published logged failed handled stopped`, and about it."""
@@ -115,18 +141,49 @@ class Tapped:
         return True
 
 
+class Wanted:
+    """Who wants to look into which flows."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, dict[str, Watcher]] = {}
+
+    def want(self, by: str, watchers: Mapping[str, Watcher]) -> None:
+        """Have these flows looked into, by name, and no others for whoever it is by."""
+        self._watchers[by] = dict(watchers)
+        if not watchers:
+            del self._watchers[by]
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def by(self, by: str) -> Mapping[str, Watcher]:
+        """Those of one, by the names of their flows."""
+        return self._watchers.get(by, {})
+
+    def of(self, flow: Any) -> tuple[Watcher, ...]:
+        """Those who look into a flow; who looked into the version before has its heir look into this one."""
+        found = []
+        for wanted in self._watchers.values():
+            watcher = wanted.get(flow.name)
+            if watcher is not None and watcher.flow is not flow:
+                watcher = watcher.heir(flow)
+                if watcher is not None:
+                    wanted[flow.name] = watcher
+            if watcher is not None:
+                found.append(watcher)
+        return tuple(found)
+
+
 class Tapping:
     """Who looks into which flows. All who look into one flow share its taps."""
 
     def __init__(self) -> None:
-        self._wanted: dict[str, dict[str, Watcher]] = {}
+        self._wanted = Wanted()
         self._tapped: dict[str, Tapped] = {}
 
     def want(self, by: str, watchers: Mapping[str, Watcher]) -> None:
         """Have these flows looked into, by name, and no others for whoever it is by."""
-        self._wanted[by] = dict(watchers)
-        if not watchers:
-            del self._wanted[by]
+        self._wanted.want(by, watchers)
 
     def of(self, flow: object) -> Tapped | None:
         """The taps of this very version of a flow."""
@@ -136,7 +193,7 @@ class Tapping:
     async def prepare(self, programs: Iterable[Running]) -> None:
         """Make the taps of flows that are about to run. Each is compiled once, and others get their turn in between."""
         flows = {program.flow.name: program.flow for program in programs} if self._wanted else {}
-        watchers = {name: found for name, flow in flows.items() if (found := self._watchers(flow))}
+        watchers = {name: found for name, flow in flows.items() if (found := self._wanted.of(flow))}
         before, self._tapped = self._tapped, {}
         for name, found in watchers.items():
             flow, known = flows[name], before.get(name)
@@ -152,23 +209,10 @@ class Tapping:
 
     def names(self, by: str) -> frozenset[str]:
         """The flows that are really looked into, by name."""
-        wanted = self._wanted.get(by, {})
+        wanted = self._wanted.by(by)
         return frozenset(
             name for name, watcher in wanted.items() if name in self._tapped and self._tapped[name].flow is watcher.flow
         )
-
-    def _watchers(self, flow: Any) -> tuple[Watcher, ...]:
-        """Those who look into a flow; who looked into the version before has its heir look into this one."""
-        found = []
-        for wanted in self._wanted.values():
-            watcher = wanted.get(flow.name)
-            if watcher is not None and watcher.flow is not flow:
-                watcher = watcher.heir(flow)
-                if watcher is not None:
-                    wanted[flow.name] = watcher
-            if watcher is not None:
-                found.append(watcher)
-        return tuple(found)
 
 
 class _Common:

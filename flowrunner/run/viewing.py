@@ -90,9 +90,13 @@ class Viewing(Watcher):
         self._current: _Way | None = None
         self._now: float | None = None
 
-    def see(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
-        """See `flowrunner.compile.taps.See`."""
+    def look(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
+        """See `Watcher`."""
         self._add(_Seen(self._time(), origin, look=(where, step, values)))
+
+    def turn_to(self, origin: tuple[Any, ...], /) -> None:
+        """See `Watcher`."""
+        self._add(_Seen(self._time(), origin))
 
     def note(self, kind: str, about: dict[str, Any], /) -> None:
         """See `Watcher`."""
@@ -123,7 +127,7 @@ class Viewing(Watcher):
                 yield None
             seen = self._seen.popleft()
             try:
-                way = self._look(seen) if seen.look is not None else self._noted(seen)
+                way = self._take(seen)
             except RecursionError:  # a payload that is nested too deep to be compared
                 continue
             if way is not None:
@@ -146,6 +150,8 @@ class Viewing(Watcher):
 
     def _time(self) -> float:
         """The time, the same for all that happens in one turn of the loop: what comes later was waited for."""
+        if self.at is not None:
+            return self.at.time
         if self._now is None:
             self._now = self._clock.time()
             asyncio.get_running_loop().call_soon(self._end_turn)
@@ -159,6 +165,15 @@ class Viewing(Watcher):
             self._seen.append(seen)
         else:
             self.left = 0
+
+    def _take(self, seen: _Seen) -> _Way | None:
+        """The message about which something is new."""
+        if seen.look is not None:
+            return self._look(seen)
+        if seen.note is not None:
+            return self._noted(seen)
+        self._current = self._ways.get(id(seen.origin), self._current)
+        return None
 
     def _look(self, seen: _Seen) -> _Way:
         assert seen.origin is not None

@@ -91,6 +91,10 @@ class Figures:
             "time": clock.now(),
             "flows": {name: self._flow(live, now, sights.get(name)) for name, live in flows.items()},
             "connections": [self._connection(name, one, now) for name, one in self._runs.connections.items()],
+            "workers": [
+                {"number": one.number, "is_there": one.process != 0, "restarts": one.restarts}
+                for one in self._runs.workers
+            ],
         }
 
     def _flow(self, live: ShownFlow, now: float, sight: Sight | None) -> Numbers:

@@ -49,6 +49,7 @@ class Collector:
         yield from self._steps()
         yield from self._connections()
         yield self._timings()
+        yield from self._workers()
 
     def _flows(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -103,12 +104,12 @@ class Collector:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         label = ["connection"]
-        is_up = GaugeMetricFamily("flowrunner_connection_up", "Whether a broker is there", labels=label)
+        is_up = GaugeMetricFamily("flowrunner_connection_up", "Whether every client has its broker", labels=label)
         published = CounterMetricFamily("flowrunner_messages_published", "Messages published", labels=label)
         dropped = CounterMetricFamily("flowrunner_publishes_dropped", "QoS 0, with no broker there", labels=label)
         pending = GaugeMetricFamily("flowrunner_publishes_pending", "QoS 1 and 2, not acknowledged", labels=label)
         for name, one in self._board.runs.connections.items():
-            is_up.add_metric([name], one.terms is not None)
+            is_up.add_metric([name], one.clients[0] == one.clients[1])
             published.add_metric([name], one.link.published)
             dropped.add_metric([name], one.link.dropped)
             pending.add_metric([name], one.link.pending)
@@ -123,3 +124,22 @@ class Collector:
         for flow, (taken, counts) in (recent.timings if recent is not None else {}).items():
             seconds.add_metric([flow], list(buckets(counts)), taken)
         return seconds
+
+    def _workers(self) -> "Iterator[Metric]":
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        label = ["worker"]
+        is_up = GaugeMetricFamily("flowrunner_worker_up", "Whether a worker is there", labels=label)
+        restarts = CounterMetricFamily("flowrunner_worker_restarts", "Times it was started again", labels=label)
+        owned = GaugeMetricFamily("flowrunner_worker_flows_owned", "Flows that run in no other worker", labels=label)
+        words = "CPU time that it took, with that of those before it"
+        seconds = CounterMetricFamily("flowrunner_worker_cpu_seconds", words, labels=label)
+        memory = GaugeMetricFamily("flowrunner_worker_resident_memory_bytes", "Memory that it holds", labels=label)
+        for worker in self._board.runs.workers:
+            number = [str(worker.number)]
+            is_up.add_metric(number, worker.process != 0)
+            restarts.add_metric(number, worker.restarts)
+            owned.add_metric(number, len(worker.owned))
+            seconds.add_metric(number, worker.seconds)
+            memory.add_metric(number, worker.memory)
+        yield from (is_up, restarts, owned, seconds, memory)

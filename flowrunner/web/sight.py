@@ -55,9 +55,17 @@ class Sight(Watcher):
         self._number_of_last = 0
         self._room = MOST_SHOWN
 
-    def see(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
-        """See `flowrunner.compile.taps.See`."""
-        self.counts[step].seen[_INDEX[where]] += 1
+    @property
+    def closely(self) -> frozenset[str]:
+        """See `Watcher`."""
+        return self.wanted
+
+    def count(self, where: Where, step: str, times: int, /) -> None:
+        """See `Watcher`."""
+        self.counts[step].seen[_INDEX[where]] += times
+
+    def look(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
+        """See `Watcher`."""
         if step in self.wanted:
             if self._room > 0:
                 self._room -= 1
@@ -106,7 +114,7 @@ class Sight(Watcher):
             "step": step,
             "where": where,
             "message": self._number(origin),
-            "time": time.time(),
+            "time": self.at.now if self.at is not None else time.time(),
             "topic": str(values.get("topic", origin[0])),
             "qos": origin[2],
             "retain": bool(origin[3]),

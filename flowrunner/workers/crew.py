@@ -18,8 +18,10 @@ from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 from flowrunner.run.sharing import Sharing
+from flowrunner.workers.asking import Tap
 from flowrunner.workers.forwarding import Forwarding
-from flowrunner.workers.orders import Begin, Count, Part, Running
+from flowrunner.workers.onlooker import Onlooker
+from flowrunner.workers.orders import Begin, Part, Running
 from flowrunner.workers.snapshot import Delta, GivenSettings, Snapshot
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Crew:
         self.runner = Runner(
             order.connections, report, folder=order.folder, explaining=self._explaining, sharing=self._sharing()
         )
+        self.onlooker = Onlooker(self.runner)
         self._applying = asyncio.Lock()
         self._digests: dict[int, tuple[Flow, bytes]] = {}
 
@@ -70,10 +73,12 @@ class Crew:
         self.runner.share(self._sharing())
         elsewhere = self._part.elsewhere
         await self.runner.apply(one for one in self._latest if one.flow.name not in elsewhere)
+        await self.onlooker.settle()
 
-    async def begin(self, past: Iterable[Delta]) -> Running:
+    async def begin(self, past: Iterable[Delta], tap: Tap) -> Running:
         """Become what the flows are now, by way of what they were."""
         async with self._applying:
+            self.onlooker.expect(tap)
             gc.disable()  # as the command `run` does: what is read now stays
             for delta in past:
                 self._take(delta)
@@ -87,9 +92,10 @@ class Crew:
                 self._explaining.watch(self.runner, lambda: self.runner.connections)
             return self._running()
 
-    async def apply(self, delta: Delta | None, part: Part) -> Running:
-        """Go on to what the flows are after a delta, and to another part of them."""
+    async def apply(self, delta: Delta | None, part: Part, tap: Tap) -> Running:
+        """Go on to what the flows are after a delta, and to another part of them; `tap` says which are looked into."""
         async with self._applying:
+            self.onlooker.expect(tap)
             self._part = part
             is_taken = False
             if delta is not None:
@@ -99,17 +105,11 @@ class Crew:
                 await self.apply_programs(self._latest)
             return self._running()
 
-    def counts(self) -> Mapping[str, Count]:
-        """What was counted so far."""
-        return {
-            name: Count(live.received, live.dropped, live.handled, dict(live.stopped) or None)
-            for name, live in self.runner.flows.items()
-        }
-
     async def close(self) -> None:
         """Finish what is in work, and say the last lines."""
         if self._explaining is not None:
             self._explaining.stop()
+        self.onlooker.stop()
         await self.runner.close()
         self._report.flush()
 

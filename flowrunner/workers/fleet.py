@@ -19,23 +19,21 @@ from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
 from flowrunner.records import dataclass
 from flowrunner.run.clock import LoopClock
-from flowrunner.run.failures import Failures
 from flowrunner.run.identity import client_id
-from flowrunner.run.live import LiveFlow
 from flowrunner.run.live import Program as AnyProgram
-from flowrunner.run.recent import Recent
 from flowrunner.run.report import Report
 from flowrunner.run.runner import FIRST_TRY
 from flowrunner.run.sharing import group_of, spoken_whole
-from flowrunner.run.shown import Connected, Remembers, Worker
+from flowrunner.run.shown import Connected, Remembers, ShownFlow, Tallies, Worker
 from flowrunner.run.tapping import Watcher
 from flowrunner.sources import Subscribe
 from flowrunner.workers.chorus import Chorus
 from flowrunner.workers.crew import digest_of
-from flowrunner.workers.orders import Apply, Beat, Begin, Heard, Part, Publish, Reconnect, Running, Tell, Tried
+from flowrunner.workers.looking import Looking
+from flowrunner.workers.orders import Apply, Begin, Heard, Part, Reconnect, Running, Tell, Tried
 from flowrunner.workers.ownership import Present, Unit, assign, units_of
 from flowrunner.workers.post import EARLY, Post
-from flowrunner.workers.snapshot import Copies, History
+from flowrunner.workers.snapshot import Copies, Delta, History
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +53,12 @@ class Plan:
     is_explained: bool = False
 
 
-class FarFlow(LiveFlow):
-    """Stands for a flow that runs in workers."""
-
-    __slots__ = ()
-    is_elsewhere = True
-
-
 class Fleet:
     """Several runners in processes of their own, as one; see `Runner`."""
 
     def __init__(self, connections: Mapping[str, ConnectionSettings], report: Report, plan: Plan) -> None:
         self.report = report
         self.clock: Clock = LoopClock()
-        self.flows: dict[str, FarFlow] = {}
-        self.connections: dict[str, Connected] = {}
-        self.stores: dict[tuple[str, str], Sized] = {}
-        self.failures = Failures(report, self.clock)
         self.owners: dict[str, int] = {}
         self._plan = plan
         self._ids: dict[str, str] = {}
@@ -82,7 +69,8 @@ class Fleet:
         self._expected: dict[str, bytes] = {}
         self._family = token_hex(8)
         self._whole = ""
-        self._changing = asyncio.Lock()
+        self._looking = Looking(self.clock, lambda name: self._settings[name], self._colleagues)
+        self._changing = self._looking.changing
         self._chorus = Chorus(
             report, self.clock, lambda: frozenset(post.number for post in self.posts if post.process is not None)
         )
@@ -95,6 +83,9 @@ class Fleet:
                 self.clock,
                 begin=self._beginning,
                 hear=self._chorus.hear,
+                question=self._looking.question,
+                answered=self._looking.take,
+                born=lambda post: self._looking.began(post.number, post.pid),
                 began=self._began,
                 ended=self._ended,
             )
@@ -111,6 +102,7 @@ class Fleet:
             self._history.add(delta, contents)
             self._own(enabled)
             self._expected = {name: digest_of(one.flow) for name, one in enabled.items() if isinstance(one.flow, Flow)}
+            self._looking.prepare(enabled.values())
             if is_first:
                 for post in self.posts:
                     post.fill()
@@ -118,7 +110,7 @@ class Fleet:
                 self._mirror(enabled, {})
                 self._say_how()
                 return
-            answers = await self._ask_all(lambda post: Apply(delta, self._part(post.number)))
+            answers = await self._ask_all(lambda post: self._applying(delta, post.number))
             self._mirror(enabled, answers)
 
     def regroup(self, group: str | None) -> None:
@@ -150,10 +142,8 @@ class Fleet:
         properties: Properties = NO_PROPERTIES,
         /,
     ) -> None:
-        """Publish through any worker. Raises FlowrunnerError if none is there, or the message can never be sent."""
-        order = Publish(connection, topic, payload, qos, retain, properties)
-        post = next((post for post in self.posts if post.is_there), self.posts[0])
-        await post.ask(order)
+        """Have one worker publish. Raises StepError if the message can never be sent, or nobody is there to do it."""
+        await self._looking.publish(connection, topic, payload, qos, retain, properties)
 
     async def heard(self) -> None:
         """Wait until every broker has answered what the flows want of it, in every worker."""
@@ -171,32 +161,42 @@ class Fleet:
             async with asyncio.timeout(FIRST_TRY):
                 await self._ask_all(lambda _: Tried())
 
-    async def refresh(self, states: Collection[str] | None = ()) -> None:  # noqa: ARG002
+    async def refresh(self, states: Collection[str] | None = ()) -> None:
         """See `flowrunner.run.shown.Shows`."""
-        await self._ask_all(lambda _: Beat())
-        self._add_up()
+        await self._looking.refresh(states)
 
     @property
-    def workers(self) -> tuple[Worker, ...]:
-        """The processes, also those that are not there at the moment."""
-        return tuple(
-            Worker(
-                post.number,
-                post.process.number if post.process is not None else 0,
-                post.since,
-                post.restarts,
-                tuple(sorted(name for name, owner in self.owners.items() if owner == post.number)),
-            )
-            for post in self.posts
-        )
+    def flows(self) -> Mapping[str, ShownFlow]:
+        """What runs, by name."""
+        return self._looking.flows
 
-    async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:  # noqa: ARG002
+    @property
+    def connections(self) -> Mapping[str, Connected]:
+        """The connections in use, by name."""
+        return self._looking.connections
+
+    @property
+    def stores(self) -> Mapping[tuple[str, str], Sized]:
+        """See `Runner.stores`."""
+        return self._looking.stores
+
+    @property
+    def failures(self) -> Tallies:
+        """What failed."""
+        return self._looking.failures
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """The processes, also those that are not there at the moment."""
+        return self._looking.workers
+
+    async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:
         """See `Runner.tap`."""
-        return frozenset()
+        return await self._looking.tap(watchers, by)
 
     def remember(self) -> Remembers:
         """See `Runner.remember`."""
-        return Recent(self.clock, self.flows.values)
+        return self._looking.remember()
 
     async def close(self) -> None:
         """Have all workers finish what is in work, at the same time."""
@@ -205,12 +205,15 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*(post.close() for post in self.posts))
         self._chorus.stop()
-        self._add_up()
+        await self._looking.close()
 
     def abandon(self) -> None:
         """End all workers at once."""
         for post in self.posts:
             post.kill()
+
+    def _colleagues(self) -> list[Post]:
+        return [post for post in self.posts if post.is_there]
 
     def _named(self, connections: Mapping[str, ConnectionSettings]) -> dict[str, ConnectionSettings]:
         """Connections with their client ids, which are made here: once for all workers."""
@@ -249,6 +252,10 @@ class Fleet:
             there = frozenset(post.number for post in self.posts)
         away = frozenset(post.number for post in self.posts if not post.is_there and not post.is_early)
         self.owners = assign(self._units, Present(there, away), self.owners)
+        owned: dict[int, list[str]] = {}
+        for name, owner in self.owners.items():
+            owned.setdefault(owner, []).append(name)
+        self._looking.own(owned)
 
     def _is_kept(self, flow: Flow) -> bool:
         """Whether a broker keeps for a flow what comes while its owner is away."""
@@ -274,9 +281,13 @@ class Fleet:
             self._settings,
             self._history.deltas,
             self._part(number),
+            self._looking.tap_of(number),
             self._family,
             plan.is_explained,
         )
+
+    def _applying(self, delta: Delta | None, number: int) -> Apply:
+        return Apply(delta, self._part(number), self._looking.tap_of(number))
 
     def _began(self, post: Post, running: Running) -> None:
         """A worker is there."""
@@ -288,6 +299,7 @@ class Fleet:
 
     def _ended(self, post: Post) -> None:
         """A worker is gone: what only it ran may have to go elsewhere."""
+        self._looking.ended(post.number)
         if not self._is_closing:
             self._begin(self._rearrange())
             asyncio.get_running_loop().call_later(EARLY, self._look_after, post)
@@ -308,7 +320,7 @@ class Fleet:
             if not moved:
                 return
             concerned = [post for post in self.posts if self._part(post.number) != before[post.number]]
-            answers = await self._ask_all(lambda post: Apply(None, self._part(post.number)), concerned)
+            answers = await self._ask_all(lambda post: self._applying(None, post.number), concerned)
             for number in sorted(set(moved.values()) & answers.keys()):
                 names = sorted(name for name, owner in moved.items() if owner == number)
                 words = f"{name_list(names)} run{'s' if len(names) == 1 else ''} in worker {number} now"
@@ -330,21 +342,14 @@ class Fleet:
 
     def _mirror(self, programs: Mapping[str, AnyProgram], answers: Mapping[int, Running]) -> None:
         """Stand for what runs now; a flow that could begin nowhere is the one it was."""
-        before, self.flows = self.flows, {}
+        before, shown = self.flows, dict(programs)
         for name, program in programs.items():
             old = before.get(name)
-            expected = self._expected.get(name)
-            if old is not None and old.program is program:
-                self.flows[name] = old
-                continue
             found = [running[name] for running in answers.values() if name in running]
-            is_old = bool(found) and expected not in found
-            if is_old and old is not None:
-                self.flows[name] = old
-                continue
-            self.flows[name] = flow = FarFlow(program, since=self.clock.now())
-            if old is not None:
-                flow.succeed(old)
+            is_old = bool(found) and self._expected.get(name) not in found
+            if is_old and old is not None and old.program is not program:
+                shown[name] = old.program
+        self._looking.show(shown.values())
         for number, running in answers.items():
             self._compare(number, running)
 
@@ -355,14 +360,6 @@ class Fleet:
             if live is not None and isinstance(live.program.flow, Flow) and digest_of(live.program.flow) != digest:
                 words = f"worker {number} runs another version of `{name}` than the others"
                 self.report.say("not-alike", words, level="warning", flow=name, worker=number)
-
-    def _add_up(self) -> None:
-        """Have the flows count what all workers did."""
-        for name, flow in self.flows.items():
-            counts = [post.counts[name] for post in self.posts if name in post.counts]
-            flow.received = sum(count.received for count in counts)
-            flow.dropped = sum(count.dropped for count in counts)
-            flow.handled = sum(count.handled for count in counts)
 
     def _say_how(self) -> None:
         """Say who runs what."""

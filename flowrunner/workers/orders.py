@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from flowrunner.connections import ConnectionSettings
-from flowrunner.message import Properties
 from flowrunner.records import dataclass
+from flowrunner.workers.asking import Tap
 from flowrunner.workers.snapshot import Delta
 
 
@@ -33,6 +33,7 @@ class Begin:
     connections: Mapping[str, ConnectionSettings]
     past: tuple[Delta, ...]
     part: Part
+    tap: Tap
     family: str
     is_explained: bool = False
 
@@ -43,6 +44,7 @@ class Apply:
 
     delta: Delta | None
     part: Part
+    tap: Tap
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,6 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
-    """Publish a message on a connection."""
-
-    connection: str
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    properties: Properties
-
-
-@dataclass(frozen=True, slots=True)
 class Tried:
     """Answer when every broker has answered, or cannot be reached."""
 
@@ -84,23 +74,8 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """Answer, to show that the loop still turns; with Count of each flow."""
-
-
-@dataclass(frozen=True, slots=True)
 class End:
-    """Finish what is in work and leave the brokers; answered as Beat is, when that is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What a worker counted of one flow; see `LiveFlow`."""
-
-    received: int = 0
-    dropped: int = 0
-    handled: int = 0
-    stopped: Mapping[str, int] | None = None
+    """Finish what is in work and leave the brokers; answered as Ask is, when that is done."""
 
 
 Running = Mapping[str, bytes]

@@ -1,7 +1,7 @@
 """Keeps one place of a fleet filled: a process that ends is followed by another one."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -10,7 +10,7 @@ from flowrunner.errors import FlowrunnerError
 from flowrunner.run.backoff import Backoff
 from flowrunner.run.report import Report
 from flowrunner.workers.channel import Gone
-from flowrunner.workers.orders import Begin, Count, End, Running
+from flowrunner.workers.orders import Begin, End, Running
 from flowrunner.workers.process import Process, start
 
 #: Seconds: a worker that lived shorter is not started again at once, and is no longer waited for by flows of its own.
@@ -19,13 +19,12 @@ EARLY = 10.0
 #: Seconds that a worker has to end in good order.
 FAREWELL = 20.0
 
-Counts = Mapping[str, Count]
-
 
 class Post:
     """One place among the workers, by its `number`.
 
-    `begin` gives what a new process is told first, `began` hears what runs in it, `ended` that there is none.
+    `begin` gives what a new process is told first, `born` hears that there is one, `began` what runs in it, `ended`
+    that there is none. `question` is what it is asked now and then; `answered` hears the answer, also the last one.
     """
 
     def __init__(
@@ -36,6 +35,9 @@ class Post:
         *,
         begin: Callable[[int], Begin],
         hear: Callable[[int, Any], object],
+        question: Callable[[int], object],
+        answered: Callable[[int, Any], object],
+        born: Callable[["Post"], object],
         began: Callable[["Post", Running], object],
         ended: Callable[["Post"], object],
     ) -> None:
@@ -43,7 +45,6 @@ class Post:
         self.process: Process | None = None
         self.since = 0.0
         self.restarts = 0
-        self.counts: dict[str, Count] = {}
         self.is_there = False
         self.is_early = False
         self.tried = asyncio.Event()
@@ -51,9 +52,11 @@ class Post:
         self._clock = clock
         self._begin = begin
         self._hear = hear
+        self._question = question
+        self._answered = answered
+        self._born = born
         self._began = began
         self._ended = ended
-        self._before: dict[str, Count] = {}
         self._told = ""
         self._is_ending = False
         self._backoff = Backoff(1.0)
@@ -63,6 +66,11 @@ class Post:
     def is_ending(self) -> bool:
         """Whether nobody follows any more."""
         return self._is_ending
+
+    @property
+    def pid(self) -> int:
+        """The number of the process in the system; 0 while there is none."""
+        return self.process.number if self.process is not None else 0
 
     def fill(self) -> None:
         """Have a process here from now on."""
@@ -92,7 +100,7 @@ class Post:
         if process is not None:
             try:
                 async with asyncio.timeout(FAREWELL):
-                    self._count(await process.channel.ask(End()))
+                    self._answered(self.number, await process.channel.ask(End()))
                     await process.channel.close()
                     if self._task is not None:
                         await asyncio.shield(self._task)
@@ -130,11 +138,18 @@ class Post:
 
     async def _live(self) -> str:
         """Have a process until it ends; returns why it did."""
-        process = await start(self.number, lambda news: self._hear(self.number, news), self._count)
+        number = self.number
+        process = await start(
+            number,
+            lambda news: self._hear(number, news),
+            lambda: self._question(number),
+            lambda answer: self._answered(number, answer),
+        )
         if self._is_ending:
             process.kill()
         beginning = asyncio.ensure_future(self._see_begin(process))
         self.process, self.since = process, self._clock.now()
+        self._born(self)
         try:
             return await process.watch()
         finally:
@@ -153,13 +168,8 @@ class Post:
         self._began(self, running)
         self.tried.set()
 
-    def _count(self, counts: Counts) -> None:
-        """Learn what a process has counted; what those before it did comes on top."""
-        self.counts = {name: _sum(self._before.get(name), counts.get(name)) for name in {*self._before, *counts}}
-
     def _forget(self) -> None:
         self.process, self.is_there = None, False
-        self._before = self.counts
 
     def _say(self, words: str, wait: float) -> None:
         text = f"worker {self.number} {words}: "
@@ -168,12 +178,3 @@ class Post:
             self._told = words
             level = "error" if words.startswith("cannot start") else "warning"
             self._report.say("worker-ended", text, level=level, worker=self.number, reason=words)
-
-
-def _sum(one: Count | None, other: Count | None) -> Count:
-    one, other = one or Count(), other or Count()
-    reasons = {**(one.stopped or {}), **(other.stopped or {})}
-    stopped = {name: (one.stopped or {}).get(name, 0) + (other.stopped or {}).get(name, 0) for name in reasons}
-    return Count(
-        one.received + other.received, one.dropped + other.dropped, one.handled + other.handled, stopped or None
-    )

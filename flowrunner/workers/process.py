@@ -14,7 +14,6 @@ from typing import Any
 
 from flowrunner.workers import __main__ as entry
 from flowrunner.workers.channel import Channel, Gone, open_channel
-from flowrunner.workers.orders import Beat
 
 #: Seconds between two questions whether a worker is still there, and how many of these it may leave without an answer.
 BEAT = 1.0
@@ -26,17 +25,19 @@ LOOK = 0.005
 
 
 class Process:
-    """A worker, as its supervisor has it. `hear` is told what it says, `beaten` what it answers to Beat."""
+    """A worker, as its supervisor has it. Now and then it is asked what `question` gives; `beaten` takes the answer."""
 
     def __init__(
         self,
         child: "subprocess.Popen[bytes]",
         channel: Channel,
+        question: Callable[[], object],
         beaten: Callable[[Any], object],
     ) -> None:
         self.child = child
         self.channel = channel
         self.words = ""
+        self._question = question
         self._beaten = beaten
 
     @property
@@ -66,7 +67,7 @@ class Process:
         while missed < MOST_MISSED:
             if waiting is None or waiting.done():
                 missed = 0
-                waiting = self.channel.asking(Beat())
+                waiting = self.channel.asking(self._question())
                 waiting.add_done_callback(self._hear_beat)
             await asyncio.sleep(BEAT)
             missed += 1
@@ -87,8 +88,10 @@ class Process:
             await asyncio.sleep(LOOK)
 
 
-async def start(number: int, hear: Callable[[Any], object], beaten: Callable[[Any], object]) -> Process:
-    """Start a worker. Raises OSError where the system has no room for it."""
+async def start(
+    number: int, hear: Callable[[Any], object], question: Callable[[], object], beaten: Callable[[Any], object]
+) -> Process:
+    """Start a worker; `hear` is told what it says. Raises OSError where the system has no room for it."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
@@ -111,7 +114,7 @@ async def start(number: int, hear: Callable[[Any], object], beaten: Callable[[An
             hear(news)
 
     channel = await open_channel(ours, answer=_refuse, hear=heard)
-    process = Process(child, channel, beaten)
+    process = Process(child, channel, question, beaten)
     said.append(process)
     path = pickle.dumps(sys.path)
     channel.greet(struct.pack(">I", len(path)) + path)

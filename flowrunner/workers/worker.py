@@ -4,10 +4,11 @@ import asyncio
 import socket
 from typing import Any
 
+from flowrunner.workers.asking import Ask, Publish, Recall, Tap
 from flowrunner.workers.channel import Channel, open_channel
 from flowrunner.workers.crew import Crew
 from flowrunner.workers.forwarding import Forwarding
-from flowrunner.workers.orders import Apply, Beat, Begin, End, Heard, Publish, Reconnect, Running, Tell, Tried
+from flowrunner.workers.orders import Apply, Begin, End, Heard, Reconnect, Running, Tell, Tried
 
 
 def work(number: int, end: socket.socket) -> None:
@@ -40,25 +41,21 @@ class Worker:
             raise RuntimeError("nothing runs yet")
         runner = crew.runner
         match order:
-            case Apply(delta=delta, part=part):
-                return await crew.apply(delta, part)
+            case Ask() | Tap() | Recall() | Publish():
+                return await crew.onlooker.answer(order)
+            case Apply(delta=delta, part=part, tap=tap):
+                return await crew.apply(delta, part, tap)
             case Reconnect(connections=connections, names=names):
                 return await runner.reconnect(connections, names)
             case Tell(name=name, payload=payload):
                 runner.tell(name, payload)
-            case Publish() as wanted:
-                await runner.publish(
-                    wanted.connection, wanted.topic, wanted.payload, wanted.qos, wanted.retain, wanted.properties
-                )
             case Heard():
                 await runner.heard()
             case Tried():
                 await runner.tried()
-            case Beat():
-                return crew.counts()
             case End():
                 await self._end()
-                return crew.counts()
+                return crew.onlooker.look(Ask())
             case _:
                 raise TypeError(type(order).__name__)
         return None
@@ -68,7 +65,7 @@ class Worker:
         channel = self._channel
         report = Forwarding(channel.tell, lambda: channel.behind)
         self._crew = Crew(self._number, order, report)
-        return await self._crew.begin(order.past)
+        return await self._crew.begin(order.past, order.tap)
 
     async def _end(self) -> None:
         """Finish, once."""

@@ -56,14 +56,32 @@ function tell(numbers) {
   state.numbers = numbers;
   cards.tell(numbers);
   const list = byId("connections");
-  const key = JSON.stringify(numbers.connections.map((one) => [one.name, one.url, one.is_there, one.version]));
+  const key = JSON.stringify(numbers.connections.map((one) => [one.name, one.url, one.is_there, one.version, one.clients]).concat(numbers.workers));
   if (list.dataset.key !== key) {
     list.dataset.key = key;
-    list.replaceChildren(...numbers.connections.map((one) => h("li", { class: one.is_there ? "there" : "away", title: one.is_there ? `MQTT ${one.version === 5 ? "5" : "3.1.1"}` : "no broker" },
-      h("span", { class: "dot", "aria-hidden": "true" }), one.name === "default" ? "" : `${one.name} `, one.url, h("span", { class: "hidden" }, one.is_there ? " connected" : " away"))));
+    list.replaceChildren(...numbers.connections.map(connectionElement), ...workersElement(numbers.workers));
   }
   const rate = Object.values(numbers.flows).reduce((sum, flow) => sum + flow.rate, 0);
   byId("total").textContent = rateText(rate) || "–";
+}
+
+/** A connection: its name and address, and how many of its clients have their broker where that is not all. */
+function connectionElement(one) {
+  const protocol = `MQTT ${one.version === 5 ? "5" : "3.1.1"}`;
+  const clients = one.clients ?? { there: one.is_there ? 1 : 0, all: 1 };
+  const some = one.is_there || !clients.there ? "" : ` (${clients.there} of ${clients.all})`;
+  return h("li", { class: one.is_there ? "there" : "away", title: clients.there ? `${protocol}${clients.all > 1 ? `, ${clients.all} clients` : ""}` : "no broker" },
+    h("span", { class: "dot", "aria-hidden": "true" }), one.name === "default" ? "" : `${one.name} `, `${one.url}${some}`, h("span", { class: "hidden" }, one.is_there ? " connected" : " away"));
+}
+
+/** How many processes do the work, where there are some. */
+function workersElement(workers) {
+  if (!workers?.length) return [];
+  const there = workers.filter((one) => one.is_there).length;
+  const restarts = workers.reduce((sum, one) => sum + one.restarts, 0);
+  const text = there === workers.length ? `${there} worker${there === 1 ? "" : "s"}` : `${there} of ${workers.length} workers`;
+  const title = restarts ? `started again: ${workers.filter((one) => one.restarts).map((one) => `worker ${one.number} ${one.restarts} ×`).join(", ")}` : "";
+  return [h("li", { class: there === workers.length ? "workers there" : "workers away", title }, text)];
 }
 
 /** Says what is on the screen, so that the runner looks into these flows and no others. */
