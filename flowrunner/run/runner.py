@@ -380,6 +380,8 @@ class Runner:
         if parting:
             await asyncio.wait(parting)
         flow.end()
+        if parting:
+            self._stores.forget_unused()
         if (heir := flow.counting) is not flow:
             heir.received += flow.received - received
         await self._finish(flow, RETIREMENT)

@@ -135,6 +135,8 @@ class Subscriptions:
         with shared ones. One change at a time.
         """
         before, wanted = self._allowed(), self._wants
+        if self._change is not None:  # which nobody will settle: who was to be exchanged is still there
+            before = [*self._change.before, *before]
         self._wants = self._merged(wants)
         known, now = (frozenset(want.flow for want in some) for some in (wanted, self._wants))
         staying = _forms(known) & _forms(now)  # a flow that somebody looks into is exchanged, and asks for nothing anew

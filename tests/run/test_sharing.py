@@ -1,8 +1,10 @@
 """Several runners as one: who gets what, and that nothing is lost when one of them comes or goes."""
 
 import asyncio
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +14,8 @@ import pytest
 from flowrunner.broker import Broker
 from flowrunner.compile import compile_flow
 from flowrunner.connections import ConnectionSettings, Notice
+from flowrunner.run import connection as connection_module
+from flowrunner.run import runner as runner_module
 from flowrunner.run.live import Flow
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
@@ -456,3 +460,71 @@ async def test_nothing_is_lost_when_a_member_connects_anew(patient: Mosquitto) -
         await ready(group.runners[1])
         await until(lambda: len(set(numbers(*programs))) >= stream.count)
     assert numbers(*programs) == list(range(stream.count))
+
+
+async def test_who_leaves_waits_for_no_broker_that_is_away(patient: Mosquitto) -> None:
+    settings = patient.settings(client_id="me", keep=60.0)
+    runner = member(settings, 1)
+    await runner.apply([FakeProgram("copy", "in/+")])
+    await ready(runner)
+    patient.kill()
+    await until(lambda: runner.connections["default"].terms is None)
+    async with asyncio.timeout(5):
+        await runner.close()
+
+
+@pytest.mark.usefixtures("each_link")
+async def test_who_leaves_does_not_wait_for_ever(patient: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a message that is never done: the broker keeps it, where it keeps the session."""
+    monkeypatch.setattr(connection_module, "PARTING", 0.2)
+    monkeypatch.setattr(runner_module, "LAST_WORK", 0.1)
+    held: list[Any] = []
+
+    def hold(host: Any, _message: Any, _entry: int) -> None:
+        held.append(runner.connections["default"].link.hold())
+
+    settings = patient.settings(client_id="me", keep=60.0)
+    runner = member(settings, 1)
+    await runner.apply([FakeProgram("copy", subscribe("in/+", qos=1), work=hold)])
+    await ready(runner)
+    async with Hand(settings, client_id="hand") as hand:
+        await hand.publish("in/a")
+        await until(lambda: held)
+        async with asyncio.timeout(5):
+            await runner.close()
+        again = FakeProgram("copy", subscribe("in/+", qos=1))
+        back = member(settings, 1)
+        await back.apply([again])
+        await until(lambda: again.topics == ["in/a"])
+        await back.close()
+
+
+@PROTOCOLS
+async def test_of_two_machines_one_ends_under_load(patient: Mosquitto, tmp_path: Path, protocol: str) -> None:
+    """As people do it: two folders with one group, and SIGTERM."""
+    settings = patient.settings(protocol=protocol)
+    machines = []
+    async with Hand(settings, "out/+", client_id="hand") as hand:
+        for name in ("a", "b"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "copy.yaml").write_text(FLOWS["copy.yaml"])
+            (folder / "flowrunner.yaml").write_text(settings_file(settings, "group: hall\n"))
+            command = [sys.executable, "-m", "flowrunner", "run", str(folder), "--no-web"]
+            machines.append(await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=DEVNULL))
+        try:
+            await until(lambda: patient.log.count("\t$share/hall/in/+ (QoS 1)") == 2, what=patient.log)
+            async with Stream(hand) as stream:
+                await stream.more(500)
+                machines[1].terminate()
+                assert await machines[1].wait() == 0
+                await stream.more(500)
+                await stream.stop()
+            await until(lambda: len(hand.got) >= stream.count)
+            machines[0].terminate()
+            assert await machines[0].wait() == 0
+        finally:
+            for machine in machines:
+                with suppress(ProcessLookupError):
+                    machine.kill()
+    assert sorted(int(message.topic.partition("/")[2]) for message in hand.got) == list(range(stream.count))
