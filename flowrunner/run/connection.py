@@ -123,7 +123,7 @@ class Connection:
             for waiting in either:
                 waiting.cancel()
 
-    async def leave(self, *, is_all: bool) -> None:
+    async def leave(self, *, is_all: bool = False) -> None:
         """Have the broker choose us no more among the members of a group, and do what it has chosen us for.
 
         With `is_all` that goes for every subscription.
@@ -150,18 +150,17 @@ class Connection:
             network, arrived = self._network, self.link.arrived
             if network is None and self.settings.keep is None:
                 return
-            if network is None or self.subscriptions.is_leaving or self.link.unfinished or self.link.pending:
-                await asyncio.sleep(0.01)  # a link counts, so that it need not call anybody
+            if network is None or self.subscriptions.is_leaving:
+                await asyncio.sleep(0.01)
                 continue
-            received = sum(flow.received for flow in flows)
+            was_idle, received = not self.link.unfinished, sum(flow.received for flow in flows)
             await network.ping()
             self.subscriptions.part_with_held()
-            if self.link.unfinished or network is not self._network:
-                continue
-            if self.link.arrived == arrived:
-                return
-            rounds = rounds + 1 if sum(flow.received for flow in flows) == received else 0
-            await asyncio.sleep(0.01)
+            if was_idle and not self.link.unfinished and network is self._network:
+                if self.link.arrived == arrived:
+                    return
+                rounds = rounds + 1 if sum(flow.received for flow in flows) == received else 0
+            await asyncio.sleep(0.01)  # a link counts, so that it need not call anybody
 
     async def close(self) -> None:
         """Wait a little for what is to be published at QoS 1 and 2, and take leave of the broker."""
@@ -174,8 +173,8 @@ class Connection:
         Publishes at QoS 1 and 2 that the broker has not acknowledged go to the new one; flows do not notice.
         """
         network = self._network
-        wanted = self.subscriptions.leave(is_all=False)
-        await self.part()
+        wanted = self.subscriptions.wanted
+        await self.leave()
         await self._leave(CHANGEOVER)
         if network is not None:
             self.link.close(is_early=False)

@@ -16,6 +16,7 @@ from flowrunner.run.binding import Binding
 from flowrunner.run.clients import Clients
 from flowrunner.run.clock import LoopClock
 from flowrunner.run.connection import Connection
+from flowrunner.run.departures import Departures
 from flowrunner.run.failures import Failures
 from flowrunner.run.identity import FOLDER
 from flowrunner.run.live import Flow, LiveFlow, Program, base_name
@@ -30,7 +31,7 @@ from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
 from flowrunner.run.triggers import Triggers
-from flowrunner.run.work import Work, finish
+from flowrunner.run.work import Work
 from flowrunner.sources import Subscribe
 from flowrunner.stores import Store
 
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
 #: Seconds that brokers have to answer before what is not about messages begins.
 FIRST_TRY = 3.0
 
-#: Seconds for messages in work: at the end, and in a version of a flow that was replaced.
+#: Seconds for messages in work at the end.
 LAST_WORK = 5.0
-RETIREMENT = 60.0
 
 
 class Runner:
@@ -96,9 +96,7 @@ class Runner:
             is_read_only=is_read_only,
         )
         self._binding.is_owned = self._is_owned
-        self._retiring: dict[asyncio.Task[None], LiveFlow] = {}
-        self._parting: set[asyncio.Task[None]] = set()
-        self._sweeping: set[asyncio.Task[None]] = set()
+        self._departures = Departures(report, self._stores.forget_unused, self._sweep)
         self._changing = asyncio.Lock()
         self._guard: LoopGuard | None = None
         self._whole = ""
@@ -182,7 +180,7 @@ class Runner:
         before, self.flows = self.flows, after
         for connection in connections:
             connection.subscriptions.settle()
-        parting = self._part(connections)
+        parting = self._departures.part(connections)
         for name, old in before.items():
             new = after.get(name)
             if new is old:
@@ -193,7 +191,7 @@ class Runner:
                 old.end()
             if new is not None:
                 new.succeed(old)
-            self._retire(old, parting.get(old, ()))
+            self._departures.retire(old, parting.get(old, ()))
         for name, new in after.items():
             old_flow = before.get(name)
             if old_flow is not new:
@@ -252,12 +250,11 @@ class Runner:
         self._promises.is_ending = True
         for connection in self.connections.values():
             connection.link.stop()
-        flows = [*self.flows.values(), *self._retiring.values()]
+        flows = [*self.flows.values(), *self._departures.flows]
         for flow in flows:
             flow.end()
-        for task in list(self._retiring):
-            task.cancel()
-        await asyncio.gather(*(self._finish(flow, LAST_WORK) for flow in flows))
+        self._departures.give_up()
+        await asyncio.gather(*(self._departures.finish(flow, LAST_WORK) for flow in flows))
         await self._work.close()
         await self._stores.close()
         await asyncio.gather(*(connection.close() for connection in self.connections.values()))
@@ -282,8 +279,7 @@ class Runner:
             connection.leave(is_all=self._sharing is not None and connection.settings.keep is None)
             for connection in self.connections.values()
         )
-        await asyncio.gather(*leaving, *self._parting)
-        await asyncio.gather(*self._sweeping)
+        await asyncio.gather(*leaving, self._departures.all_parted())
 
     async def heard(self) -> None:
         """Wait until every broker has answered what the flows want of it."""
@@ -347,50 +343,9 @@ class Runner:
         family = self._sharing.family if self._sharing is not None else ""
         return StateFile(folder / FOLDER / "state.db", tell, family=family)
 
-    def _part(self, connections: Iterable[Connection]) -> Mapping[LiveFlow, Sequence[asyncio.Task[None]]]:
-        """Let flows go on with what comes through subscriptions of theirs that were given up; returns until when."""
-        parting: dict[LiveFlow, list[asyncio.Task[None]]] = {}
-        for connection in connections:
-            if flows := connection.subscriptions.parting:
-                task = asyncio.get_running_loop().create_task(connection.part())
-                self._parting.add(task)
-                task.add_done_callback(self._parted)
-                for flow in flows:
-                    parting.setdefault(flow, []).append(task)
-        return parting
-
-    def _parted(self, task: asyncio.Task[None]) -> None:
-        self._parting.discard(task)
-        if not self._parting and not task.cancelled():
-            sweeping = asyncio.get_running_loop().create_task(self._sweep())
-            self._sweeping.add(sweeping)
-            sweeping.add_done_callback(self._sweeping.discard)
-
     async def _sweep(self) -> None:
         async with self._changing:
             await self._close_unused()
-
-    def _retire(self, flow: LiveFlow, parting: Sequence[asyncio.Task[None]]) -> None:
-        """Let a version that was replaced finish what waits in it, while the new one works already."""
-        task = asyncio.get_running_loop().create_task(self._see_off(flow, parting, flow.received))
-        self._retiring[task] = flow
-        task.add_done_callback(lambda task: self._retiring.pop(task, None))
-
-    async def _see_off(self, flow: LiveFlow, parting: Sequence[asyncio.Task[None]], received: int) -> None:
-        if parting:
-            await asyncio.wait(parting)
-        flow.end()
-        if parting:
-            self._stores.forget_unused()
-        if (heir := flow.counting) is not flow:
-            heir.received += flow.received - received
-        await self._finish(flow, RETIREMENT)
-
-    async def _finish(self, flow: LiveFlow, patience: float) -> None:
-        given_up = sum(await asyncio.gather(*(finish(waits, patience) for waits in flow.waits)))
-        if given_up:
-            words = f"`{flow.name}` did not finish within {patience:g} s; messages given up: {given_up}"
-            self.report.say("given-up", words, level="warning", flow=flow.name, count=given_up)
 
     def _open(self, flows: Iterable[LiveFlow]) -> None:
         for name in dict.fromkeys(name for flow in flows for name in sorted(flow.connections)):

@@ -100,7 +100,12 @@ class Subscriptions:
     @property
     def is_whole(self) -> bool:
         """Whether the broker has granted all that is wanted."""
-        return self.complete.is_set() and all(want.filter.mqtt in self._granted for want in self._wants)
+        return self.complete.is_set() and all(want.mqtt in self._granted for want in self._wants)
+
+    @property
+    def wanted(self) -> tuple[Want, ...]:
+        """What the flows want."""
+        return self._wants
 
     @property
     def parting(self) -> frozenset[LiveFlow]:
@@ -153,13 +158,12 @@ class Subscriptions:
         else:
             ready()
 
-    def leave(self, *, is_all: bool) -> tuple[Want, ...]:
-        """Give up the subscriptions of groups, or all of them, because we go; returns what was wanted until now."""
+    def leave(self, *, is_all: bool) -> None:
+        """Give up the subscriptions of groups, or all of them, because we go."""
         wanted = self._wants
         staying = [want for want in wanted if not (is_all or want.filter.share)]
         if len(staying) < len(wanted):
             self.prepare(staying, self.settle, moving=frozenset(want.flow for want in wanted))
-        return wanted
 
     def part(self) -> None:
         """Learn that nothing more comes through the subscriptions that were given up."""

@@ -186,7 +186,7 @@ async def test_looking_does_not_start_a_flow_anew(tmp_path: Path) -> None:
         await shop.runner.tap({})
         await asyncio.sleep(0)
         await tap(shop)
-        await until(lambda: not shop.runner._retiring)
+        await until(lambda: not shop.runner._departures.flows)
         assert live_of(shop).received == 1
 
 
