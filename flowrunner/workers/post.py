@@ -122,10 +122,11 @@ class Post:
                 words = await self._live()
             except OSError as error:
                 words = f"cannot start: {error.strerror or error}"
+            has_begun = self.is_there
             self._forget()
             if self.is_ending:
                 return
-            self.is_early = monotonic() - began < EARLY
+            self.is_early = monotonic() - began < EARLY and (self.restarts > 0 or not has_begun)
             self._ended(self)
             self.tried.set()
             if not self.is_early:
