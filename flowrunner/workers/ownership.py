@@ -1,6 +1,6 @@
 """Turns flows that need one owner, and workers that are there, into who owns what."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 
 from flowrunner.records import dataclass
@@ -46,12 +46,12 @@ def assign(units: Sequence[Unit], present: Present, before: Mapping[str, int]) -
     loads = dict.fromkeys(sorted(present.there | present.away), 0.0)
     moving: list[Unit] = []
     for unit in units:
-        old = _heaviest(unit, before)
-        if old is not None and (old in present.there or (unit.can_wait and old in present.away)):
+        old = _heaviest(unit, before, present.there | (present.away if unit.can_wait else frozenset()))
+        if old is None:
+            moving.append(unit)
+        else:
             owners |= dict.fromkeys(unit.flows, old)
             loads[old] += unit.load
-        else:
-            moving.append(unit)
     for unit in sorted(moving, key=lambda unit: (-unit.load, unit.flows)):
         new = min(present.there, key=lambda number: (loads[number], number), default=_heaviest(unit, before))
         if new is not None:
@@ -60,13 +60,11 @@ def assign(units: Sequence[Unit], present: Present, before: Mapping[str, int]) -
     return owners
 
 
-def _heaviest(unit: Unit, before: Mapping[str, int]) -> int | None:
-    """Who owned most of it."""
+def _heaviest(unit: Unit, before: Mapping[str, int], among: Collection[int] | None = None) -> int | None:
+    """Who owned most of it, of these workers."""
     counts: dict[int, int] = {}
-    for owner in _owners(unit, before):
-        counts[owner] = counts.get(owner, 0) + 1
+    for name in unit.flows:
+        owner = before.get(name)
+        if owner is not None and (among is None or owner in among):
+            counts[owner] = counts.get(owner, 0) + 1
     return max(counts, key=lambda owner: (counts[owner], -owner), default=None)
-
-
-def _owners(unit: Unit, before: Mapping[str, int]) -> Iterator[int]:
-    yield from (before[name] for name in unit.flows if name in before)

@@ -1,8 +1,6 @@
 """Processes that share the messages of one run, as they start, change, die and end."""
 
 import asyncio
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from flowrunner.broker import Broker
 from flowrunner.connections import ConnectionSettings
 from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.run.fakes import Hand
-from tests.workers.yard import Yard, eventually, is_alive, yard
+from tests.workers.yard import eventually, is_alive, yard
 
 COPY = """
     subscribe: {topic: in/+n, qos: 1}
@@ -43,14 +41,13 @@ CHANGED = """
 
 
 def versioned(version: int) -> dict[str, str]:
-    return {"copy": VERSIONED % (version, version), "who_py": WHO % version}
+    return {"copy": VERSIONED % (version, version), "who.py": WHO % version}
 
 
 async def test_workers_share_messages_and_one_owns_what_remembers(tmp_path: Path) -> None:
     async with (
         Broker(port=0) as broker,
-        yard(tmp_path, ConnectionSettings(host="127.0.0.1", port=broker.port), copy=VERSIONED % (1, 1), who_py=WHO % 1,
-             changed=CHANGED) as yard_,
+        yard(tmp_path, ConnectionSettings(host="127.0.0.1", port=broker.port), {**versioned(1), "changed": CHANGED}) as yard_,
         Hand(ConnectionSettings(host="127.0.0.1", port=broker.port), "out/#", "changed/#") as hand,
     ):  # fmt: skip
         for number in range(40):
@@ -81,7 +78,7 @@ async def send(hand: Hand, first: int, end: int, *, batch: int = 20) -> None:
 async def test_a_reload_under_load_swaps_all_workers_and_mixes_nothing(mosquitto: Mosquitto, tmp_path: Path) -> None:
     folder = tmp_path / "flows"
     async with (
-        yard(folder, mosquitto.settings(), **versioned(1)) as yard_,
+        yard(folder, mosquitto.settings(), versioned(1)) as yard_,
         Hand(mosquitto.settings(), "out/#") as hand,
     ):
         after: dict[int, int] = {}
@@ -89,7 +86,7 @@ async def test_a_reload_under_load_swaps_all_workers_and_mixes_nothing(mosquitto
         for version in (2, 3, 4):
             sending = asyncio.ensure_future(send(hand, number, number + 200))
             await asyncio.sleep(0)
-            yard_.write(**versioned(version))
+            yard_.write(versioned(version))
             await yard_.reload()
             await sending
             number += 200
@@ -113,10 +110,10 @@ async def test_a_reload_under_load_swaps_all_workers_and_mixes_nothing(mosquitto
 async def test_an_edit_with_a_mistake_keeps_the_old_version_also_in_a_worker_that_starts_later(tmp_path: Path) -> None:
     async with Broker(port=0) as broker:
         settings = ConnectionSettings(host="127.0.0.1", port=broker.port)
-        async with yard(tmp_path, settings, **versioned(1)) as yard_, Hand(settings, "out/#") as hand:
-            yard_.write(**versioned(2))
+        async with yard(tmp_path, settings, versioned(1)) as yard_, Hand(settings, "out/#") as hand:
+            yard_.write(versioned(2))
             await yard_.reload()
-            yard_.write(copy="subscribe: in/+n\nsteps:\n  - pubish: out/${n}\n", who_py=WHO % 3)
+            yard_.write({"copy": "subscribe: in/+n\nsteps:\n  - pubish: out/${n}\n", "who.py": WHO % 3})
             await yard_.reload()
             assert yard_.library.contents.versions["copy"].is_stale
             for number in (1, 2):
@@ -125,7 +122,7 @@ async def test_an_edit_with_a_mistake_keeps_the_old_version_also_in_a_worker_tha
             await eventually(lambda: len(hand.got) == 10)
             assert {one.payload.decode().split(" ", 1)[1] for one in hand.got} == {"2 2 2"}
             assert {int(one.payload.split()[0]) for one in hand.got} <= set(yard_.processes.values())
-            yard_.write(**versioned(4))
+            yard_.write(versioned(4))
             await yard_.reload()
             await send(hand, 10, 20)
             await eventually(lambda: len(hand.got) == 20)
@@ -137,7 +134,7 @@ async def test_flows_with_memory_go_on_elsewhere_when_their_owner_is_killed(tmp_
     async with Broker(port=0) as broker:
         settings = ConnectionSettings(host="127.0.0.1", port=broker.port)
         flows = {"one": CHANGED, "two": CHANGED.replace("changed/", "again/")}
-        async with yard(tmp_path, settings, **flows) as yard_, Hand(settings, "changed/#", "again/#") as hand:
+        async with yard(tmp_path, settings, flows) as yard_, Hand(settings, "changed/#", "again/#") as hand:
             assert yard_.fleet.owners == {"one": 1, "two": 2}
             killed = yard_.kill(1)
             await eventually(lambda: yard_.said("moved"), lambda: yard_.told)
@@ -148,7 +145,7 @@ async def test_flows_with_memory_go_on_elsewhere_when_their_owner_is_killed(tmp_
             assert yard_.fleet.owners == {"one": 2, "two": 2}  # nothing moves without need
             (ended,) = yard_.said("worker-ended")
             assert ended["text"] == "worker 1 was killed (SIGKILL): started again"
-            yard_.write(three=CHANGED.replace("changed/", "new/"))
+            yard_.write({"three": CHANGED.replace("changed/", "new/")})
             await yard_.reload()
             assert yard_.fleet.owners == {"one": 2, "two": 2, "three": 1}
 
@@ -169,7 +166,7 @@ def missing(hand: Hand, wanted: set[str]) -> object:
 async def kill_workers_with_sessions(mosquitto: Mosquitto, tmp_path: Path, most: int) -> None:
     settings = mosquitto.settings(keep=60.0, client_id="team")
     async with (
-        yard(tmp_path / "flows", settings, copy=COPY, changed=CHANGED) as yard_,
+        yard(tmp_path / "flows", settings, {"copy": COPY, "changed": CHANGED}) as yard_,
         Hand(mosquitto.settings(), "out/#", "changed/#") as hand,
     ):
         assert yard_.fleet.owners == {"changed": 1}

@@ -5,7 +5,7 @@ import os
 import signal
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,9 @@ class Yard:
         self.fleet = Fleet(self.contents.settings.connections, self.report, plan)
         self.reloader = Reloader(self.library, self.fleet, self.report, reconnect=self.fleet.reconnect)
 
-    def write(self, **files: str) -> None:
+    def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
-            path = self.folder / (name.replace("_", ".") if "_" in name else f"{name}.yaml")
+            path = self.folder / (name if "." in name else f"{name}.yaml")
             path.write_text(textwrap.dedent(text).lstrip())
 
     async def begin(self) -> None:
@@ -90,10 +90,12 @@ class Yard:
 
 
 @asynccontextmanager
-async def yard(folder: Path, settings: ConnectionSettings, count: int = 2, **files: str) -> AsyncIterator[Yard]:
+async def yard(
+    folder: Path, settings: ConnectionSettings, files: Mapping[str, str], *, count: int = 2
+) -> AsyncIterator[Yard]:
     folder.mkdir(exist_ok=True)
     made = Yard(folder, settings, count)
-    made.write(**files)
+    made.write(files)
     try:
         await made.begin()
         yield made
