@@ -151,6 +151,16 @@ class GivenSettings:
         self.settings = given or self.settings
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Good:
+    """What runs under a name: the numbers of the deltas at which it was good last, and its file the only one."""
+
+    program: object
+    file: Path
+    made: int
+    first: int
+
+
 class History:
     """The deltas that make of an empty library one with the very versions of flows that run.
 
@@ -160,7 +170,7 @@ class History:
 
     def __init__(self) -> None:
         self.deltas: tuple[Delta, ...] = ()
-        self._good: dict[str, tuple[object, int]] = {}
+        self._good: dict[str, _Good] = {}
 
     def add(self, delta: Delta, contents: Contents[Any]) -> None:
         """Go on to what the supervisor's library holds after one more delta."""
@@ -170,11 +180,15 @@ class History:
         for name, version in contents.versions.items():
             is_old = version.is_stale or is_unclear
             known = before.get(name)
-            if not is_old or known is None or known[0] is not version.program:
-                known = (version.program, delta.number)
-            self._good[name] = known
-            if is_old:
-                needed.add(known[1])
+            is_same = known is not None and known.program is version.program
+            is_there = known is not None and known.file == version.file
+            good = self._good[name] = _Good(
+                version.program,
+                version.file,
+                known.made if is_old and is_same and known is not None else delta.number,
+                known.first if is_unclear and is_there and known is not None else delta.number,
+            )
+            needed |= {good.made, good.first} if is_old else set()
         self.deltas = _melted([*self.deltas, delta], needed)
 
 
