@@ -38,10 +38,11 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto that can be started, stopped and started again on the same port."""
 
-    def __init__(self, folder: Path, config: str = OPEN) -> None:
+    def __init__(self, folder: Path, config: str = OPEN, *, is_talkative: bool = True) -> None:
         self.folder = folder
         self.port = free_port()
         self._config = config
+        self._talks = ["-v"] if is_talkative else []
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -68,7 +69,9 @@ class Mosquitto:
         config.write_text(f"user {getuser()}\nlistener {self.port} 127.0.0.1\n{self._config}")
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         with (self.folder / "mosquitto.log").open("ab") as log:
-            self._child = subprocess.Popen([program, "-v", "-c", str(config)], stdout=log, stderr=log, cwd=self.folder)
+            self._child = subprocess.Popen(
+                [program, *self._talks, "-c", str(config)], stdout=log, stderr=log, cwd=self.folder
+            )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self._child.poll() is not None:

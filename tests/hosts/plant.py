@@ -34,7 +34,7 @@ connections:
   default:
     url: {url}
     client_id: host-{host}
-    session: {{keep: {keep}}}
+    {session}
     keepalive: {keepalive}s
     receive_maximum: {maximum}
 """
@@ -60,7 +60,8 @@ class Host:
         flows = self._folder / "flows"
         flows.mkdir(parents=True)
         url = hosts.address(number)
-        settings = SETTINGS.format(url=url, host=number, keep=keep, keepalive=keepalive, maximum=IN_FLIGHT)
+        session = f"session: {{keep: {keep}}}" if keep else ""
+        settings = SETTINGS.format(url=url, host=number, session=session, keepalive=keepalive, maximum=IN_FLIGHT)
         (flows / "flowrunner.yaml").write_text(settings)
         (flows / "share.yaml").write_text(flow.format(host=number))
         self.starts = 0
@@ -102,12 +103,12 @@ class Host:
 
 
 class Ear:
-    """Hears all that comes out, with a session of its own: how often each number came, and how many each host did."""
+    """Hears all that comes out, with a session of its own: how often and when each number came, how many of each host."""
 
     def __init__(self, socket: str) -> None:
         self.heard: Counter[str] = Counter()
         self.by_host: Counter[str] = Counter()
-        self.last: dict[str, float] = {}
+        self.came: dict[str, float] = {}
         self.subscribed = threading.Event()
         self.client = client("ear", socket)
         self.client.on_subscribe = lambda *_: self.subscribed.set()
@@ -119,7 +120,7 @@ class Ear:
         _, host, number = message.topic.split("/")
         self.heard[number] += 1
         self.by_host[host] += 1
-        self.last[host] = time.monotonic()
+        self.came.setdefault(number, time.monotonic())
 
     @property
     def again(self) -> int:
@@ -170,7 +171,7 @@ def wait(condition: Callable[[], object], what: Callable[[], str] = lambda: "", 
 def plant(
     folder: Path, make: Callable[[int], Hosts], count: int = 3, *, keep: str = "1h", keepalive: float = 2
 ) -> Iterator[Plant]:
-    """A broker, and runners on so many hosts, all of them subscribed."""
+    """A broker, and runners on so many hosts, all of them subscribed; with an empty `keep` they keep no session."""
     require_mosquitto()
     with ExitStack() as stack:
         hosts = make(count)
