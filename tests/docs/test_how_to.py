@@ -21,7 +21,8 @@ HOW_TO = ROOT / "docs" / "how-to"
 FOLDERS = sorted(folder for folder in (HOW_TO / "flows").iterdir() if any(folder.glob("*.yaml")))
 PAGES = [page for page in sorted(HOW_TO.glob("*.md")) if page.name != "index.md"]
 ENVIRONMENT = dict.fromkeys(
-    ("MQTT_USER", "MQTT_PASSWORD", "CLOUD_USER", "CLOUD_PASSWORD", "INFLUX_TOKEN", "TUTORIAL_PASSWORD"), "secret"
+    ("MQTT_USER", "MQTT_PASSWORD", "CLOUD_USER", "CLOUD_PASSWORD", "INFLUX_TOKEN", "TUTORIAL_PASSWORD", "POD_NAME"),
+    "secret",
 )
 
 
@@ -30,6 +31,9 @@ def loaded(folder: Path, place: Path) -> Loaded:
     copy = place / folder.name
     shutil.copytree(folder, copy)
     (copy / "ca.crt").touch()
+    (copy / "secrets").mkdir()
+    for name in ("ca.crt", "mqtt-password"):
+        (copy / "secrets" / name).write_text("secret")
     return load([copy], environment=ENVIRONMENT)
 
 
