@@ -126,7 +126,7 @@ def judge(case: Case, sent: dict[str, float], came: dict[str, float], event: flo
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a table of Markdown."""
     lines = [
-        "| one of three members goes | session | keepalive | its share goes elsewhere after | came late | lost | came twice |",
+        "| one of three members goes | session | keepalive | all is well again after | came late | lost | came twice |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in outcomes:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from flowrunner.cli.run import command
-from flowrunner.run.connection import LAST_WORDS
+from flowrunner.run.connection import LAST_WORDS, PARTING
 from flowrunner.run.identity import FOLDER as KEPT
 from flowrunner.run.runner import LAST_WORK
 from flowrunner.web.access import Access, kept_token
@@ -143,7 +143,7 @@ def test_a_pod_has_little_power_and_time_to_finish(kind: str) -> None:
     assert container(kind)["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
     }  # fmt: skip
-    assert spec["terminationGracePeriodSeconds"] >= 2 * (LAST_WORK + LAST_WORDS)
+    assert spec["terminationGracePeriodSeconds"] >= 2 * (PARTING + LAST_WORK + LAST_WORDS)
     assert set(container(kind)["resources"]) == {"requests", "limits"}
     assert "cpu" not in container(kind)["resources"]["limits"]
 

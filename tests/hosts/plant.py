@@ -30,6 +30,7 @@ log_type all
 """
 
 SETTINGS = """
+group: plant
 connections:
   default:
     url: {url}
@@ -40,7 +41,7 @@ connections:
 """
 
 FLOW = """
-subscribe: {{topic: in/+number, qos: 1, share: plant}}
+subscribe: {{topic: in/+number, qos: 1}}
 steps:
   - publish: {{topic: "out/{host}/${{number}}", qos: 1}}
 """

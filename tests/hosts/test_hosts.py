@@ -82,3 +82,35 @@ def test_what_waits_for_a_member_that_does_not_return_is_lost_with_its_session(t
         place.send(200, 300)  # the group has one member now
         place.hears(200)
         assert place.ear.by_host == {"1": 200}
+
+
+def test_who_ends_in_good_order_leaves_nothing_behind_and_nobody_works_twice(tmp_path: Path) -> None:
+    with plant(tmp_path, Proxies) as place:
+        leaving = place.runners[2]
+        place.send(0, 3_000)
+        place.hears(500)
+        leaving.stop()
+        place.send(3_000, 3_300)
+        place.hears(3_300)  # although its session lives, and it does not come back
+        assert place.ear.again == 0
+        before = place.ear.by_host["2"]
+        leaving.start()
+        wait(leaving.is_subscribed, place.logs)
+        place.send(3_300, 3_600)
+        place.hears(3_600)
+        assert (place.ear.again, place.ear.by_host["2"]) == (0, before + 100)  # its turn, from the SUBACK
+
+
+def test_the_last_member_that_leaves_takes_the_group_with_it(tmp_path: Path) -> None:
+    """What docs/how-to/scale-out.md warns of: nobody is subscribed any more, although the session lives."""
+    with plant(tmp_path, Proxies, 1) as place:
+        last = place.runners[1]
+        place.send(0, 50)
+        place.hears(50)
+        last.stop()
+        place.send(50, 60)
+        last.start()
+        wait(last.is_subscribed, place.logs)
+        place.send(60, 70)
+        place.hears(60)
+        assert sorted(map(int, place.ear.heard)) == [*range(50), *range(60, 70)]

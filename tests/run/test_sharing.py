@@ -106,6 +106,7 @@ async def test_filters_that_overlap_bring_a_message_once(mosquitto: Mosquitto, p
         two = both("two", subscribe("in/+room", qos=1), subscribe("in/#", qos=1))
         one = both("one", subscribe("in/+", qos=1))
         await group.apply(two, one)
+        assert all(runner.connections["default"].is_subscribed for runner in group.runners)
         async with Hand(settings, client_id="hand") as hand:
             for number in range(30):
                 await hand.publish(f"in/{number}")
