@@ -532,3 +532,39 @@ async def test_of_two_machines_one_ends_under_load(patient: Mosquitto, tmp_path:
                 with suppress(ProcessLookupError):
                     machine.kill()
     assert sorted(int(message.topic.partition("/")[2]) for message in hand.got) == list(range(stream.count))
+
+
+@PROTOCOLS
+async def test_nothing_is_lost_on_the_embedded_broker_either(protocol: str) -> None:
+    programs = both("copy", subscribe("in/+", qos=1))
+    async with embedded(protocol) as settings, Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(programs)
+        async with Stream(hand) as stream:
+            await stream.more(300)
+            await group.runners[1].close()
+            await stream.more(300)
+            await stream.stop()
+        await until(lambda: len(set(numbers(*programs))) >= stream.count)
+    assert numbers(*programs) == list(range(stream.count))
+
+
+@pytest.mark.parametrize("keep", [None, 60.0], ids=["clean", "kept"])
+async def test_what_only_one_member_hears_waits_for_it_where_the_session_is_kept(
+    mosquitto: Mosquitto, tmp_path: Path, keep: float | None
+) -> None:
+    """It leaves the group, and not what nobody else does."""
+    settings = mosquitto.settings(client_id="me", keep=keep)
+    sources = subscribe("mine/+", qos=1), subscribe("ours/+", qos=1)
+    async with Hand(settings, client_id="hand") as hand:
+        for number in range(2):
+            runner = member(settings, 1, "mine", folder=tmp_path)
+            mine, ours = FakeProgram("mine", sources[0]), FakeProgram("ours", sources[1])
+            await runner.apply([mine, ours])
+            await ready(runner)
+            await hand.publish(f"mine/now{number}")
+            await until(lambda mine=mine, number=number: f"mine/now{number}" in mine.topics)  # type: ignore[misc]
+            await runner.close()
+            await hand.publish("mine/later")
+            await hand.publish("ours/later")
+    assert mine.topics == (["mine/now1"] if keep is None else ["mine/later", "mine/now1"])
+    assert ours.topics == []
