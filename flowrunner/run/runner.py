@@ -275,11 +275,11 @@ class Runner:
 
         A session that is kept keeps what nobody shares; of one that ends, everything is taken that has come for us.
         """
-        leaving = (
-            connection.leave(is_all=self._sharing is not None and connection.settings.keep is None)
-            for connection in self.connections.values()
-        )
-        await asyncio.gather(*leaving, self._departures.all_parted())
+        is_ours = self._sharing is not None
+        sharing = [one for one in self.connections.values() if is_ours or one.subscriptions.is_grouped]
+        leaving = (one.leave(is_all=is_ours and one.settings.keep is None) for one in sharing)
+        if sharing:
+            await asyncio.gather(*leaving, self._departures.all_parted())
 
     async def heard(self) -> None:
         """Wait until every broker has answered what the flows want of it."""

@@ -108,6 +108,11 @@ class Subscriptions:
         return self._wants
 
     @property
+    def is_grouped(self) -> bool:
+        """Whether some of them are shared with others, or were until now."""
+        return bool(self._parting) or any(want.filter.share for want in self._wants)
+
+    @property
     def parting(self) -> frozenset[LiveFlow]:
         """The flows that still get messages through subscriptions that were given up."""
         return frozenset(want.flow for want in self._parting)
@@ -348,7 +353,10 @@ class Subscriptions:
 
     def _merged(self, wants: Iterable[Want]) -> tuple[Want, ...]:
         """The wants with what is to be asked for each of them."""
-        bare = [replace(want, through="") for want in wants]
+        given = tuple(wants)
+        if not any(want.is_grouped for want in given):
+            return given
+        bare = [replace(want, through="") for want in given]
         if self._network is None or self._terms.has_identifiers:
             return tuple(bare)
         found = merged(bare)

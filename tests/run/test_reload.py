@@ -204,6 +204,12 @@ async def test_other_settings_of_a_connection_are_handed_on_or_refused(workshop:
         assert "`default` cannot be connected anew while flows run" in workshop.told.text
 
 
+async def test_another_group_is_refused_where_nobody_takes_it(workshop: Workshop) -> None:
+    await workshop.start()
+    await workshop.edit("flowrunner.yaml", "group: hall\n")
+    assert "`group` cannot change while flows run: it stays as it was until the end" in workshop.told.text
+
+
 async def test_last_messages_are_shown_under_the_edited_flow(workshop: Workshop) -> None:
     workshop.write("heat.yaml", "subscribe: in\nsteps:\n  - publish: out\n")
     await workshop.start()
