@@ -227,8 +227,8 @@ class Reloader:
             self._report.say("not-reloadable", words, level="warning", setting="group")
             return
         self._regroup(group)
-        words = f"messages are shared in the group `{group}` now" if group else "messages are shared with nobody now"
-        self._report.say("regrouped", words, group=group)
+        with_whom = f"in the group `{group}`" if group else "with no other machine"
+        self._report.say("regrouped", f"messages are shared {with_whom} now", group=group)
 
     def _say(self, reload: Reload, before: Contents[Program], after: Contents[Program]) -> None:
         shown = {_gist(diagnostic) for diagnostic in before.diagnostics}

@@ -265,7 +265,7 @@ async def test_the_group_changes_while_flows_run(mosquitto: Mosquitto, tmp_path:
         shop.save("flowrunner.yaml", settings_file(settings, "group: a/b\n"))
         await shop.says("the settings stay as they were")
         shop.save("flowrunner.yaml", settings_file(settings))
-        await shop.says("messages are shared with nobody now")
+        await shop.says("messages are shared with no other machine now")
         await until(lambda: filters() == {"default": {"in/+"}}, what=filters())
 
 
@@ -400,6 +400,28 @@ async def test_what_a_group_was_given_is_still_done_when_an_edit_gives_it_up(pat
         filters = {"$share/team/in/#"}
         assert group.runners[0].connections["default"].subscriptions.filters == filters
     assert set(numbers(*old, *new)) == set(range(stream.count))
+
+
+@PROTOCOLS
+@pytest.mark.usefixtures("each_link")
+async def test_every_message_meets_one_version_while_all_members_take_up_an_edit(
+    patient: Mosquitto, protocol: str
+) -> None:
+    settings = patient.settings(protocol=protocol, client_id="me")
+    versions = [both("copy", subscribe("in/+", qos=1)) for _ in range(5)]
+    async with Hand(settings, client_id="hand") as hand, pair(settings) as group:
+        await group.apply(versions[0])
+        async with Stream(hand) as stream:
+            for version in versions[1:]:
+                await stream.more(100)
+                await asyncio.gather(*(one.apply([own]) for one, own in zip(group.runners, version, strict=True)))
+            await stream.more(100)
+            await stream.stop()
+        everything = [program for version in versions for program in version]
+        await until(lambda: len(numbers(*everything)) >= stream.count)
+        assert sum(runner.flows["copy"].received for runner in group.runners) == stream.count
+    assert numbers(*everything) == list(range(stream.count))
+    assert all(program.got for program in everything)
 
 
 @PROTOCOLS
