@@ -5,6 +5,7 @@ import os
 import paho.mqtt.client as paho
 
 from flowrunner.run.link import Link, Trouble
+from flowrunner.run.moderation import Moderation
 from flowrunner.run.plain import PlainLink
 from flowrunner.run.router import Router
 from flowrunner.run.wire import WireLink
@@ -26,7 +27,7 @@ def make_link(router: Router, trouble: Trouble) -> Link:
     """What carries the traffic of a new connection: the wire, or plain paho where it cannot or must not be."""
     if os.environ.get(SWITCH, "").lower() == "off" or not knows_paho():
         return PlainLink(router.deliver, trouble)
-    return WireLink(router, trouble)
+    return WireLink(router, trouble, moderation=Moderation())
 
 
 def knows_paho() -> bool:

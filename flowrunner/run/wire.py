@@ -6,6 +6,7 @@ it sees them: PUBLISH, PUBACK, PUBREC, PUBREL and PUBCOMP.
 
 from collections.abc import Callable, Container, Sequence
 from struct import Struct
+from time import monotonic, sleep
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -13,6 +14,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from flowrunner.code import Publish
 from flowrunner.run.inbound import Inbound, Receipt
 from flowrunner.run.link import SocketLike, Terms, Trouble, Watch
+from flowrunner.run.moderation import Moderation
 from flowrunner.run.outbox import Outbox
 from flowrunner.run.outlet import Outlet
 from flowrunner.run.packets import PUBACK, PUBREC
@@ -30,13 +32,16 @@ _pack_answer = Struct(">BBH").pack
 
 
 class WireLink:
-    """A `Link` that takes the place of paho for messages."""
+    """A `Link` that takes the place of paho for messages; its reads wait as `moderation` has them."""
 
     can_resume = True
     holds_for_publishes = True
 
-    def __init__(self, router: Router, trouble: Trouble, *, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, router: Router, trouble: Trouble, *, outbox: Outbox | None = None, moderation: Moderation | None = None
+    ) -> None:
         keep_memory()
+        self._moderation = moderation
         self._outlet = Outlet(Outbox() if outbox is None else outbox, trouble)
         self._inbound = Inbound(self._acknowledge, self._acknowledge_row, self._outlet.window.oldest)
         self._outlet.hold = self._inbound.hold_open
@@ -174,7 +179,7 @@ class WireLink:
     def _next(self, socket: WireSocket) -> bytes:
         """What there is to handle: nothing while a packet is known to be longer."""
         parts = self._parts
-        if not self._reader.is_late and (data := socket.fill()):
+        if not self._reader.is_late and (data := self._fill(socket)):
             self._missing -= len(data)
             self.arrived += len(data)
             parts.append(data)
@@ -183,6 +188,17 @@ class WireLink:
         buffer = b"".join(parts) if len(parts) > 1 else parts[0]
         parts.clear()
         return buffer
+
+    def _fill(self, socket: WireSocket) -> bytes:
+        """What there is to read, after the wait that the traffic asks for."""
+        moderation = self._moderation
+        if moderation is None:
+            return socket.fill()
+        if moderation.wait:
+            sleep(moderation.wait)
+        data = socket.fill()
+        moderation.turn(monotonic(), len(data))
+        return data
 
     def _keep(self, buffer: bytes, place: int) -> None:
         """Keep what was not handled."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flowrunner.run.link import SocketLike
 
 #: Bytes that are read at a time, and bytes that are given to TLS or a WebSocket at a time.
-CHUNK = 131_072
+CHUNK = 65_536
 LAYERED_CHUNK = 65_536
 
 _MAPPED = 2 * 1024 * 1024
