@@ -5,6 +5,7 @@ The system gives process 1 no default for signals, and makes it the parent of ev
 
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
@@ -18,20 +19,23 @@ def stay_behind_if_first(process: int | None = None) -> None:
     """
     if (os.getpid() if process is None else process) != 1:
         return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # one that comes now waits until it can be passed on
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.setpgid(0, 0)
         return
-    _look_after(child)
+    _look_after(child, before)
 
 
-def _look_after(child: int) -> None:
+def _look_after(child: int, mask: Iterable[int]) -> None:
     def pass_on(number: int, _frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):
             os.kill(child, number)
 
     for number in _PASSED_ON:
         signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     while True:
         try:
             ended, status = os.wait()
