@@ -265,8 +265,8 @@ async def test_a_broker_that_is_absent_at_the_start_is_waited_for(tmp_path: Path
             async with Hand(mosquitto.settings()) as hand:
                 await hand.publish("a")
                 await until(lambda: flow.got)
-    assert told.count("is the broker running? trying again and again") == 1
-    assert told.count("back on") == 1
+            assert told.count("is the broker running? trying again and again") == 1
+            assert told.count("back on") == 1
 
 
 @pytest.mark.broker

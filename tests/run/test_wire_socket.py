@@ -133,12 +133,12 @@ def test_an_error_in_sending_is_left_to_paho_to_find() -> None:
 
 def test_what_hides_in_a_websocket_is_read_at_once_up_to_a_chunk() -> None:
     network = WebSocket()
-    network.brings = [b"x" * 1000] * 200
+    network.brings = [b"x" * 1000] * 100
     wire = WireSocket(network)
     first = wire.fill()
     assert CHUNK <= len(first) < CHUNK + 1000
     assert wire.has_more
-    assert len(first) + len(wire.fill()) == 200_000
+    assert len(first) + len(wire.fill()) == 100_000
     assert not wire.has_more
 
 
