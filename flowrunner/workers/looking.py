@@ -23,6 +23,9 @@ from flowrunner.workers.values import unpack
 PATIENCE = 1.0
 TICK = 0.1
 
+#: Seconds that a worker may take to have flows compiled anew and exchanged for tapped ones.
+LONGEST_TAP = 10.0
+
 #: Questions that a worker may leave without an answer before it is asked no more.
 _MOST_WAITING = 3
 
@@ -130,7 +133,7 @@ class Looking:
             asked = [(one, self._begin(one.ask(self.tap_of(one.number)))) for one in self._colleagues()]
             tapped: set[str] = set()
             for one, task in asked:
-                tapped.update(await self._answer(one, task) or ())
+                tapped.update(await self._answer(one, task, LONGEST_TAP) or ())
             if self._relay.is_wanted and (self._ticking is None or self._ticking.done()):
                 self._ticking = self._begin(self._look_often())
             return self._relay.names(by, tapped)
@@ -210,9 +213,9 @@ class Looking:
         if self._mirror.process_of(number) == process:
             self.take(number, answer)
 
-    async def _answer(self, one: Colleague, task: "asyncio.Task[Any]") -> Any:
+    async def _answer(self, one: Colleague, task: "asyncio.Task[Any]", patience: float = PATIENCE) -> Any:
         """What a worker answers; None if it does not, or not in time."""
-        done, _ = await asyncio.wait([task], timeout=PATIENCE)
+        done, _ = await asyncio.wait([task], timeout=patience)
         if not done:
             _log.warning("worker %d is slow to answer", one.number)
             return None

@@ -52,6 +52,14 @@ class Runner:
         """The address without the token."""
         return self.url.partition("?")[0]
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that do the work for it, in the order of their numbers when none was started again."""
+        if "--workers" not in self.process.args:  # type: ignore[operator]
+            return []
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True)
+        return sorted(map(int, found.stdout.split()))
+
     def save(self, name: str, text: str) -> None:
         """Write a flow as an editor does."""
         (self.folder / name).write_text(plain(text))

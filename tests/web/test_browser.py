@@ -1,5 +1,7 @@
 """People look at the page, edit, and publish: chromium does what they would."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +44,10 @@ def chromium() -> Iterator["Browser"]:
         browser.close()
 
 
-@pytest.fixture
-def flows(tmp_path: Path) -> Iterator[Runner]:
-    with BrokerThread() as broker, runner(tmp_path, FILES, broker.url) as found:
+@pytest.fixture(params=[1, 2], ids=["alone", "two workers"])
+def flows(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runner]:
+    more = ["--workers", str(request.param)] if request.param > 1 else []
+    with BrokerThread() as broker, runner(tmp_path, FILES, broker.url, *more) as found:
         yield found
 
 
@@ -110,6 +113,18 @@ def test_a_flow_is_seen_with_its_steps_its_joins_and_its_rates(open_page: Open) 
     )
     page.click('[data-flow="warm"] .chip:has-text("late")')
     page.wait_for_selector('[data-flow="late"].visited')
+
+
+def test_how_many_workers_there_are_stands_beside_the_connections(open_page: Open, flows: Runner) -> None:
+    page = open_page()
+    until(page, "document.querySelector('#connections .there')")
+    workers = page.locator("#connections .workers")
+    if not flows.workers:
+        assert workers.count() == 0
+        return
+    assert workers.inner_text() == "2 workers"
+    os.kill(flows.workers[0], signal.SIGKILL)
+    page.wait_for_selector('#connections .workers.there[title="started again: worker 1 1 ×"]')
 
 
 def test_a_message_is_seen_as_it_passes_with_what_it_changed(open_page: Open) -> None:
