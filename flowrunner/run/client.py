@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ class Client(paho.Client):
         self._link = link
         self._tls: TlsContext | None = None
         self._raw: socket.socket | None = None
-        self._pinged: list[Callable[[], object]] = []
+        self._pinged: deque[Callable[[], object]] = deque()
         self.tap: Tap | None = None
         self.connect_timeout = PATIENCE
         self.max_inflight_messages_set(0)  # no limit: the link keeps to the broker's
@@ -56,6 +57,7 @@ class Client(paho.Client):
         if self._tls is None and self._settings.scheme in ("mqtts", "wss"):
             self._tls = tls_context(self._settings)
             self.tls_set_context(self._tls)
+        self._pinged.clear()
         try:
             self.reconnect()
         except BaseException:
@@ -82,18 +84,20 @@ class Client(paho.Client):
 
         False if this version of paho has no way to do it.
         """
-        send = getattr(self, "_send_pingreq", None)
-        if send is None or not hasattr(paho.Client, "_handle_pingresp"):
+        if not all(hasattr(paho.Client, name) for name in ("_send_pingreq", "_handle_pingresp")):
             return False
-        self._pinged.append(answered)
-        send()
+        self._send_pingreq()
+        self._pinged[-1] = answered
         return True
+
+    def _send_pingreq(self) -> MQTTErrorCode:
+        self._pinged.append(_nothing)  # paho pings by itself, too: answers come in the order of the questions
+        return super()._send_pingreq()
 
     def _handle_pingresp(self) -> MQTTErrorCode:
         result = super()._handle_pingresp()
-        answered, self._pinged = self._pinged, []
-        for call in answered:
-            call()
+        if self._pinged:
+            self._pinged.popleft()()
         return result
 
     def _session_properties(self) -> Properties:
@@ -122,6 +126,10 @@ class Client(paho.Client):
         while number in self._link.taken:
             number = super()._mid_generate()
         return number
+
+
+def _nothing() -> None:
+    """Nobody waits for this answer."""
 
 
 def will_properties(will: Notice) -> Properties:

@@ -19,6 +19,7 @@ PRIVATE = (
     "_create_socket_connection",
     "_create_unix_socket_connection",
     "_mid_generate",
+    "_send_pingreq",
     "_handle_pingresp",
 )
 

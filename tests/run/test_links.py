@@ -6,7 +6,7 @@ from typing import Literal
 
 import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 from flowrunner.broker import Broker
 from flowrunner.connections import ConnectionSettings, TlsSettings
@@ -43,6 +43,21 @@ def test_what_paho_keeps_private_and_is_touched_is_still_there() -> None:
     assert links.knows_paho()
     overridden = {name for name in vars(Client) if name.startswith("_") and hasattr(paho.Client, name)}
     assert {name for name in overridden if not name.startswith("__")} == set(links.PRIVATE)
+
+
+def test_an_answer_to_a_ping_of_paho_is_not_taken_for_one_to_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    router = Router(lambda *_: None)
+    client = Client(ConnectionSettings(), MQTTProtocolVersion.MQTTv5, "id", WireLink(router, lambda *_: None))
+    monkeypatch.setattr(paho.Client, "_send_pingreq", lambda _: MQTTErrorCode.MQTT_ERR_SUCCESS)
+    monkeypatch.setattr(paho.Client, "_handle_pingresp", lambda _: MQTTErrorCode.MQTT_ERR_SUCCESS)
+    answered: list[str] = []
+    client._send_pingreq()
+    client.ping(lambda: answered.append("ours"))
+    client._handle_pingresp()
+    assert answered == []
+    client._handle_pingresp()
+    client._handle_pingresp()  # which nobody has asked for
+    assert answered == ["ours"]
 
 
 @pytest.mark.parametrize("kind", ["wire", "plain"])
