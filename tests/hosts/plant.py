@@ -51,10 +51,11 @@ class Host:
     """`flowrunner run` on a host of its own."""
 
     def __init__(
-        self, number: int, hosts: Hosts, log: Log, folder: Path, *, keep: str, keepalive: float, flow: str = FLOW
+        self, number: int, hosts: Hosts, log: Log, folder: Path, *, keep: str, keepalive: float, workers: int = 1
     ) -> None:
         self.number = number
         self.name = f"host-{number}"
+        self.clients = [f"{self.name}-{worker}" for worker in range(1, workers + 1)] if workers > 1 else [self.name]
         self._hosts = hosts
         self._broker = log
         self._folder = folder / self.name
@@ -64,7 +65,7 @@ class Host:
         session = f"session: {{keep: {keep}}}" if keep else ""
         settings = SETTINGS.format(url=url, host=number, session=session, keepalive=keepalive, maximum=IN_FLIGHT)
         (flows / "flowrunner.yaml").write_text(settings)
-        (flows / "share.yaml").write_text(flow.format(host=number))
+        (flows / "share.yaml").write_text(FLOW.format(host=number))
         self.starts = 0
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -72,6 +73,8 @@ class Host:
         """Start it, and do not wait."""
         self.starts += 1
         words = [sys.executable, "-m", "flowrunner", "run", "flows", "--log-format", "json", "--no-web"]
+        if len(self.clients) > 1:
+            words += ["--workers", str(len(self.clients))]
         with (self._folder / "log").open("ab") as log:
             self.child = subprocess.Popen(
                 self._hosts.at(self.number, words), cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -79,14 +82,18 @@ class Host:
 
     def is_connected(self) -> bool:
         """Whether the broker has accepted it as often as it was started."""
-        return self._broker.count(f"Sending CONNACK to {self.name}") >= self.starts
+        return all(self._broker.count(f"Sending CONNACK to {name}") >= self.starts for name in self.clients)
 
     def is_subscribed(self) -> bool:
         """Whether the broker has answered its subscriptions; it need not ask again where its session was kept."""
-        return self._broker.count(f"Sending SUBACK to {self.name}") >= self.starts
+        return all(self._broker.count(f"Sending SUBACK to {name}") >= self.starts for name in self.clients)
+
+    def is_given_up(self) -> bool:
+        """Whether the broker has heard nothing of it for so long that it is gone to it."""
+        return all(self._broker.count(f"Client {name} has exceeded timeout") for name in self.clients)
 
     def kill(self) -> None:
-        """End it without a word (SIGKILL)."""
+        """End it without a word (SIGKILL); workers, which have lost their supervisor then, leave in good order."""
         if self.child is not None:
             self.child.kill()
             self.child.wait(10)
@@ -170,7 +177,13 @@ def wait(condition: Callable[[], object], what: Callable[[], str] = lambda: "", 
 
 @contextmanager
 def plant(
-    folder: Path, make: Callable[[int], Hosts], count: int = 3, *, keep: str = "1h", keepalive: float = 2
+    folder: Path,
+    make: Callable[[int], Hosts],
+    count: int = 3,
+    *,
+    keep: str = "1h",
+    keepalive: float = 2,
+    workers: int = 1,
 ) -> Iterator[Plant]:
     """A broker, and runners on so many hosts, all of them subscribed; with an empty `keep` they keep no session."""
     require_mosquitto()
@@ -180,7 +193,8 @@ def plant(
         socket = f"{stack.enter_context(short_folder())}/mqtt"
         log = start_broker(stack, hosts, folder, socket)
         runners = {
-            number: Host(number, hosts, log, folder, keep=keep, keepalive=keepalive) for number in range(1, count + 1)
+            number: Host(number, hosts, log, folder, keep=keep, keepalive=keepalive, workers=workers)
+            for number in range(1, count + 1)
         }
         for runner in runners.values():
             runner.start()

@@ -34,11 +34,10 @@ def share_through_trouble(place: Plant, count: int) -> None:
     place.hears(quarter // 2)
     place.hosts.cut(2)
     place.send(quarter, 2 * quarter)
-    wait(lambda: place.log.count(f"Client {cut.name} has exceeded timeout"), place.logs)
+    wait(cut.is_given_up, place.logs)
     place.send(2 * quarter, 3 * quarter)
     place.hears(quarter)
     killed.kill()
-    wait(lambda: place.log.count(f"Client {killed.name} closed its connection"), place.logs)
     place.send(3 * quarter, count)
     killed.start()
     wait(killed.is_connected, place.logs)
@@ -46,8 +45,8 @@ def share_through_trouble(place: Plant, count: int) -> None:
     place.hears(count)
 
 
-def lose_nothing(folder: Path, make: Make, count: int, keepalive: float) -> None:
-    with plant(folder, make, keepalive=keepalive) as place:
+def lose_nothing(folder: Path, make: Make, count: int, keepalive: float, workers: int = 1) -> None:
+    with plant(folder, make, keepalive=keepalive, workers=workers) as place:
         share_through_trouble(place, count)
         place.log.count("")
         again, repeated, by_host = place.ear.again, place.log.repeated, dict(place.ear.by_host)
@@ -56,8 +55,8 @@ def lose_nothing(folder: Path, make: Make, count: int, keepalive: float) -> None
     # each of them was on its way to a host that was cut off or killed, or from it, and says so (DUP)
     assert again <= sum(repeated.values())
     # in flight: to the killed runner, to the one that was cut off, and what that one sends again
-    assert again <= 3 * IN_FLIGHT
-    assert min(by_host.values()) > count // 4  # each has done its share
+    assert again <= 3 * IN_FLIGHT * workers
+    assert min(by_host.values()) > count // (4 if workers == 1 else 10)  # each has done its share
 
 
 def test_three_hosts_lose_nothing(tmp_path: Path) -> None:
@@ -65,9 +64,9 @@ def test_three_hosts_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("make", [namespaces, Proxies])
-def test_fifty_thousand_messages_over_three_hosts(tmp_path: Path, make: Make) -> None:
-    lose_nothing(tmp_path, make, count=50_000, keepalive=2)
+@pytest.mark.parametrize(("make", "workers"), [(namespaces, 1), (Proxies, 1), (whatever_is_allowed, 2)])
+def test_fifty_thousand_messages_over_three_hosts(tmp_path: Path, make: Make, workers: int) -> None:
+    lose_nothing(tmp_path, make, count=50_000, keepalive=2, workers=workers)
 
 
 def test_what_waits_for_a_member_that_does_not_return_is_lost_with_its_session(tmp_path: Path) -> None:
