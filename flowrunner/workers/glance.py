@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 from collections.abc import Collection, Mapping, Sized
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from flowrunner.clock import Clock
 from flowrunner.diagnostics import Diagnostic
@@ -19,8 +19,7 @@ Place = tuple[str, str, str, int]
 """Where something fails: flow, code, file, line."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowGlance:
+class FlowGlance(NamedTuple):
     """What a flow counted.
 
     The `line` is another one where it began anew: a worker that gets a flow back counts from nothing.
@@ -34,8 +33,7 @@ class FlowGlance:
     stopped: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionGlance:
+class ConnectionGlance(NamedTuple):
     """A client of one worker, under the name of its connection; see `Connected`. The `line` is as that of flows."""
 
     name: str
