@@ -92,8 +92,8 @@ class Collector:
     def _steps(self) -> "Iterator[Metric]":
         from prometheus_client.core import GaugeMetricFamily
 
-        words = "Messages that met a step since somebody looks at its flow; of fast flows a sample"
-        steps = GaugeMetricFamily("flowrunner_step_messages_seen", words, labels=["flow", "step", "way"])
+        met = "Messages that met a step since somebody looks at its flow; of fast flows a sample"
+        steps = GaugeMetricFamily("flowrunner_step_messages_seen", met, labels=["flow", "step", "way"])
         for name, sight in self._board.looks.sights.items():
             for step, counts in sight.counts.items():
                 for way, count in zip(("in", "out", "skipped"), counts.seen, strict=True):
@@ -118,8 +118,8 @@ class Collector:
     def _timings(self) -> "Metric":
         from prometheus_client.core import HistogramMetricFamily
 
-        words = "Time that the steps of a flow took for a message, without waiting; of some messages a second"
-        seconds = HistogramMetricFamily("flowrunner_message_seconds", words, labels=["flow"])
+        took = "Time that the steps of a flow took for a message, without waiting; of some messages a second"
+        seconds = HistogramMetricFamily("flowrunner_message_seconds", took, labels=["flow"])
         recent = self._board.recent
         for flow, (taken, counts) in (recent.timings if recent is not None else {}).items():
             seconds.add_metric([flow], list(buckets(counts)), taken)
@@ -130,11 +130,15 @@ class Collector:
 
         label = ["worker"]
         is_up = GaugeMetricFamily("flowrunner_worker_up", "Whether a worker is there", labels=label)
-        restarts = CounterMetricFamily("flowrunner_worker_restarts", "Times it was started again", labels=label)
-        owned = GaugeMetricFamily("flowrunner_worker_flows_owned", "Flows that run in no other worker", labels=label)
-        words = "CPU time that it took, with that of those before it"
-        seconds = CounterMetricFamily("flowrunner_worker_cpu_seconds", words, labels=label)
-        memory = GaugeMetricFamily("flowrunner_worker_resident_memory_bytes", "Memory that it holds", labels=label)
+        restarts = CounterMetricFamily(
+            "flowrunner_worker_restarts", "Times that a worker was started again", labels=label
+        )
+        owned = GaugeMetricFamily("flowrunner_worker_flows_owned", "Flows that run in this worker only", labels=label)
+        used = "CPU time that a worker took, with that of those before it"
+        seconds = CounterMetricFamily("flowrunner_worker_cpu_seconds", used, labels=label)
+        memory = GaugeMetricFamily(
+            "flowrunner_worker_resident_memory_bytes", "Memory that a worker holds", labels=label
+        )
         for worker in self._board.runs.workers:
             number = [str(worker.number)]
             is_up.add_metric(number, worker.process != 0)

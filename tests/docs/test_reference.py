@@ -122,6 +122,7 @@ def test_every_metric_is_described() -> None:
     names = set(re.findall(r'"(flowrunner_[a-z_]+)"', source))
     assert names
     assert names == {name.removesuffix("_total") for name, cells in described.items() if has_words(cells)}
+    assert len({str(cells) for cells in described.values()}) == len(described)
 
 
 def test_every_public_name_of_python_is_described() -> None:
