@@ -239,14 +239,17 @@ class Runner:
             chosen = "default" if "default" in speaking else min(speaking)
             self.connections[chosen].presence.tell(name, payload)
 
-    async def close(self) -> None:
-        """Take no more messages, finish what is in work, and leave the brokers."""
+    async def close(self, *, is_last: bool = False) -> None:
+        """Take no more messages, finish what is in work, and leave the brokers.
+
+        The last of a group does not leave it where a broker keeps its session: what comes waits there for the next.
+        """
         if self._guard is not None:
             self._guard.stop()
         for triggers in self._triggers.values():
             triggers.stop()
         self._triggers.clear()
-        await self._leave_groups()
+        await self._leave_groups(is_last=is_last)
         self._promises.is_ending = True
         for connection in self.connections.values():
             connection.link.stop()
@@ -270,13 +273,15 @@ class Runner:
         """The named values of `state` steps, by flow (empty for those that are shared) and name."""
         return self._stores.known
 
-    async def _leave_groups(self) -> None:
+    async def _leave_groups(self, *, is_last: bool) -> None:
         """Do what the brokers have chosen us for among the members of a group, and be chosen no more.
 
         A session that is kept keeps what nobody shares; of one that ends, everything is taken that has come for us.
         """
         is_ours = self._sharing is not None
+        stays = [one for one in self.connections.values() if is_last and one.settings.keep is not None]
         sharing = [one for one in self.connections.values() if is_ours or one.subscriptions.is_grouped]
+        sharing = [one for one in sharing if one not in stays]
         leaving = (one.leave(is_all=is_ours and one.settings.keep is None) for one in sharing)
         if sharing:
             await asyncio.gather(*leaving, self._departures.all_parted())

@@ -110,7 +110,8 @@ class Crew:
         if self._explaining is not None:
             self._explaining.stop()
         self.onlooker.stop()
-        await self.runner.close()
+        # of several that end the first one leaves nothing: for its session the broker keeps what comes for the group
+        await self.runner.close(is_last=self._number == 1 and not self._part.has_strangers)
         self._report.flush()
 
     @cached_property

@@ -149,11 +149,11 @@ class Fleet:
         """Wait until every broker has answered what the flows want of it, in every worker."""
         for post in self.posts:
             while True:
-                await post.tried.wait()
+                await post.there.wait()
                 with suppress(FlowrunnerError):
                     await post.ask(Heard())
                     break
-                await asyncio.sleep(FIRST_TRY)
+                await asyncio.sleep(0)
 
     async def tried(self) -> None:
         """Wait until every broker has answered, or cannot be reached; a few seconds at most."""
@@ -266,7 +266,7 @@ class Fleet:
         elsewhere = frozenset(name for name, owner in self.owners.items() if owner != number)
         alone = frozenset(name for unit in self._units for name in unit.flows)
         nobody = alone - self.owners.keys()
-        return Part(self._group, alone, elsewhere | nobody)
+        return Part(self._group, alone, elsewhere | nobody, has_strangers=bool(self._plan.group))
 
     @property
     def _group(self) -> str:

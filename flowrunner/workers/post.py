@@ -16,6 +16,9 @@ from flowrunner.workers.process import Process, start
 #: Seconds: a worker that lived shorter is not started again at once, and is no longer waited for by flows of its own.
 EARLY = 10.0
 
+#: Seconds that a worker has to read and begin all flows, on a slow machine and a busy one.
+BEGINNING = 120.0
+
 #: Seconds that a worker has to end in good order.
 FAREWELL = 20.0
 
@@ -45,7 +48,7 @@ class Post:
         self.process: Process | None = None
         self.since = 0.0
         self.restarts = 0
-        self.is_there = False
+        self.there = asyncio.Event()
         self.is_early = False
         self.tried = asyncio.Event()
         self._report = report
@@ -61,6 +64,11 @@ class Post:
         self._is_ending = False
         self._backoff = Backoff(1.0)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a process runs what it was told to."""
+        return self.there.is_set()
 
     @property
     def is_ending(self) -> bool:
@@ -159,18 +167,24 @@ class Post:
 
     async def _see_begin(self, process: Process) -> None:
         try:
-            running = await process.channel.ask(self._begin(self.number))
+            async with asyncio.timeout(BEGINNING):
+                running = await process.channel.ask(self._begin(self.number))
         except Gone:
+            return
+        except TimeoutError:
+            process.kill(f"cannot start: it took longer than {BEGINNING:.0f} s")
             return
         except FlowrunnerError as error:
             process.kill(f"cannot start: {error}")
             return
-        self.is_there = True
+        process.beat()
+        self.there.set()
         self._began(self, running)
         self.tried.set()
 
     def _forget(self) -> None:
-        self.process, self.is_there = None, False
+        self.process = None
+        self.there.clear()
 
     def _say(self, words: str, wait: float) -> None:
         text = f"worker {self.number} {words}: "

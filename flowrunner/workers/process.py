@@ -38,6 +38,7 @@ class Process:
         self.channel = channel
         self.words = ""
         self._question = question
+        self._beating: asyncio.Task[None] | None = None
         self._beaten = beaten
 
     @property
@@ -47,13 +48,17 @@ class Process:
 
     async def watch(self) -> str:
         """Wait until it has ended, or end it where it does not answer; returns why it ended, in words."""
-        beating = asyncio.ensure_future(self._beat())
         try:
             await self.channel.run()
         finally:
-            beating.cancel()
+            if self._beating is not None:
+                self._beating.cancel()
             await self._part()
         return self.words or reason_of(self.child.returncode)
+
+    def beat(self) -> None:
+        """Ask from now on whether it is still there: it runs what it was told to."""
+        self._beating = asyncio.get_running_loop().create_task(self._beat())
 
     def kill(self, words: str = "") -> None:
         """End it at once; `words` say why."""

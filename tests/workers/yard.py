@@ -64,7 +64,6 @@ class Yard:
         contents = self.library.refresh()
         assert not contents.diagnostics
         await self.fleet.apply([one.program for one in contents.versions.values() if one.flow.is_enabled])
-        await self.fleet.heard()
 
     async def reload(self) -> None:
         await self.reloader.reload()
@@ -91,13 +90,15 @@ class Yard:
 
 @asynccontextmanager
 async def yard(
-    folder: Path, settings: ConnectionSettings, files: Mapping[str, str], *, count: int = 2
+    folder: Path, settings: ConnectionSettings, files: Mapping[str, str], *, count: int = 2, is_heard: bool = True
 ) -> AsyncIterator[Yard]:
     folder.mkdir(exist_ok=True)
     made = Yard(folder, settings, count)
     made.write(files)
     try:
         await made.begin()
+        if is_heard:
+            await made.fleet.heard()
         yield made
     finally:
         await made.fleet.close()
