@@ -129,6 +129,9 @@ class Writer(Protocol):
     def place_of(self, step: Any) -> int:
         """The place (from 1) of a step among its kind."""
 
+    def is_cut(self, step: Any) -> bool:
+        """Whether a step, or one inside it on the way of the same message, hands messages on later."""
+
     def resume(self, holder: str, block: "Block", then: "Segment") -> ast.expr:
         """A display of all that the message is here, with which the holder lets it go on later (as its `resume`)."""
 

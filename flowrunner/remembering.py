@@ -3,7 +3,7 @@
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from flowrunner.code import Block, Host, Segment
 from flowrunner.expressions import Expression, Scope
@@ -13,6 +13,9 @@ from flowrunner.options import Duration, ExpressionKind, Integer, option
 from flowrunner.options.numbers import check_duration
 from flowrunner.records import dataclass
 from flowrunner.step import Check, Step
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Limits
 
 
 class State(Protocol):
@@ -128,6 +131,16 @@ class RememberingStep(KeepingStep):
         help = "raise `max_keys`, or give a `ttl`"
         text = f"`{name}` remembers {self.max_keys} keys: from now on the oldest are forgotten ({help})"
         state.on_full = lambda: host.log(flow, "warning", text)
+
+    def plain_key(self, to: Block) -> ast.expr:
+        """What makes the key of the message."""
+        return to.constant("") if self.by is None else to.value(self.by)
+
+    def limits(self, lasting: float | None = None) -> "Limits":
+        """How much Redis remembers; `lasting` are seconds after which nothing is needed of what was not touched."""
+        from flowrunner.remote.place import Limits
+
+        return Limits(self.max_keys, self.ttl, lasting)
 
     def key(self, to: Block) -> ast.expr:
         """The key of the message."""

@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, fields, replace
 from inspect import cleandoc
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from flowrunner.code import Block, Segment
+from flowrunner.code import Block, Host, Segment
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.errors import StepError
 from flowrunner.expressions import Expression, Kind, Scope, Template, check
@@ -17,6 +17,10 @@ from flowrunner.options.nested import Handling
 from flowrunner.records import dataclass
 from flowrunner.report import Report
 from flowrunner.text import Span
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Step(ABC):
     IS_CALL: ClassVar[bool] = False
     #: Whether the step asks or changes the world outside: in a test it is not done, but answered by `mocks:`.
     IS_OUTSIDE: ClassVar[bool] = False
-    #: Whether what the step remembers can be kept where all processes of a group find it (`state: redis://...`).
+    #: Whether what the step remembers can be kept where all processes of a group find it (`state: redis://...`): then
+    #: it has `remote_job` and the like.
     CAN_BE_SHARED: ClassVar[bool] = False
     #: Whether the step writes to a file, which only one process may do.
     WRITES_FILES: ClassVar[bool] = False
@@ -110,6 +115,18 @@ class Step(ABC):
         """
         if then is not None:
             to.call(then)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        """What Redis gets of a message, where the memory of the step is there: a tuple of texts."""
+        raise NotImplementedError(self.KEY)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        """The object that asks Redis, for this version of the flow; `place` is where the memory is."""
+        raise NotImplementedError(self.KEY)
+
+    def remote_emitted(self, to: Block, then: Segment) -> Segment:
+        """Where a message goes on that Redis held."""
+        return then
 
     def memory(self) -> str:
         """What of its flow's memory this step uses, such as `state openings`; empty for most."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from flowrunner.code import Block, Host, Running
+from flowrunner.code import Block, Host, Running, Segment
 from flowrunner.lines import Line, Turn, Worker, given_up
 from flowrunner.memory import Held, Resume
 from flowrunner.records import dataclass
@@ -142,6 +142,15 @@ class WaitingStep(Step):
     def is_cut(self) -> bool:
         """See `Step`: what follows runs later."""
         return True
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether messages go on later, by the `emit` of the worker: then all that is known of them is kept."""
+        return False
+
+    def emitted(self, to: Block, then: Segment) -> Segment:  # noqa: ARG002
+        """Where a message goes on that was held."""
+        return then
 
     def tried(self) -> Sequence[Step]:
         """The steps that the worker runs on a message, as often as it needs to."""

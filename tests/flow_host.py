@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -77,11 +77,14 @@ class FlowHost:
 
     With `before` it takes over from a host that runs another version of the flow, as a reload does: the clock, what
     was seen so far, and the state of every step whose name and shape are the same. `kept` and `reset` are their names.
+    With `remote` its steps remember in what that makes for its clock.
     """
+
+    remote: ClassVar[Callable[[VirtualClock], Any] | None] = None
 
     def __init__(self, flow: Flow, before: "FlowHost | None" = None, *, journal: Journal | None = None) -> None:
         self.flow = flow
-        self.program: Program = compile_flow(flow)
+        self.program: Program = compile_flow(flow, is_remote=FlowHost.remote is not None)
         self.clock: VirtualClock = before.clock if before else VirtualClock()
         self.outcome: Outcome = before.outcome if before else Outcome()
         self.states: dict[str, tuple[object, Any]] = {}
@@ -93,6 +96,8 @@ class FlowHost:
         self.starts: list[Callable[[], object]] = []
         self.stops: list[Callable[[], object]] = []
         self.beside: Beside = before.beside if before else Beside()
+        if FlowHost.remote is not None and not before:
+            self.beside.resources["state"] = FlowHost.remote(self.clock)
         self.run, self.share = self.beside.run, self.beside.share
         self.waits: Waits | None = None
         self.handler: Handler = self.program.bind(self)

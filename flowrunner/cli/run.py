@@ -94,7 +94,7 @@ class _Run:
     """One run of the flows of some paths; `url` is the address of the broker, if it is given."""
 
     def __init__(self, paths: Sequence[Path], url: str | None, given: "Mapping[str, Any]") -> None:
-        from flowrunner.compile import compile_flow
+        from flowrunner.compile import compile_flow, compile_to_run
         from flowrunner.read.library import Library
         from flowrunner.run.following import Edits
         from flowrunner.run.output import Output
@@ -105,7 +105,8 @@ class _Run:
         self._given = given
         self._copies = _copies() if given["workers"] > 1 else None
         allow = frozenset(given["allow"])
-        self._library: Library[Program] = Library(paths, compile_flow, url=url, allow=allow, files=self._copies)
+        compile = compile_flow if given["read_only"] else compile_to_run  # who only looks changes nothing in Redis
+        self._library: Library[Program] = Library(paths, compile, url=url, allow=allow, files=self._copies)
         self._contents = self._library.refresh()
         self._output = Output(sys.stdout, closed=self._stop)
         is_json = (given["log_format"] or ("text" if sys.stdout.isatty() else "json")) == "json"
@@ -132,6 +133,7 @@ class _Run:
             beside=self._page if given["place"] is not None else None,
             make=self._fleet if self._copies is not None else None,
             group=settings.group,
+            state=settings.state,
         )
         self._place = given["place"]
         self._folder = edits.folder
@@ -173,6 +175,7 @@ class _Run:
             self._folder,
             frozenset(self._given["allow"]),
             is_explained=self._given["explain"],
+            state=self._contents.settings.state,
         )
         return Fleet(self._contents.settings.connections, self._report, plan)
 

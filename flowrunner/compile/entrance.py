@@ -70,6 +70,8 @@ def connect(
             setattr(worker, attribute, namespace[function])
         around = plan.outside[worker_name]
         worker.waits, worker.outside = waits, namespace[around] if around else entrance or waits
+        if entrance is not None and "emit" in hooks:
+            worker.emit = _one_by_one(entrance, worker.emit)
         waits.workers.append(worker)
     host.waiting(waits)
     if entrance is None:

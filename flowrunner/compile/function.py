@@ -2,19 +2,21 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from flowrunner.code import ORIGIN, Block, Host, Segment
 from flowrunner.compile.calls import CallWriter
 from flowrunner.compile.entry import names_in, names_set_in, write_entry
+from flowrunner.compile.fingerprint import digest, form
 from flowrunner.compile.guards import Guard, Guards
 from flowrunner.compile.taps import Taps, TapWriter
 from flowrunner.compile.waits import WaitWriter
 from flowrunner.expressions import NAMESPACE, Expression, Scope
 from flowrunner.read.flow import Flow
 from flowrunner.records import dataclass
+from flowrunner.remembering import KeepingStep
 from flowrunner.snippets import place
 from flowrunner.sources import Subscribe
 from flowrunner.step import Step, is_cut, walk
@@ -52,7 +54,14 @@ class Part:
 class FlowWriter:
     """Writes the functions of one flow; it is the `flowrunner.code.Writer` of its steps."""
 
-    def __init__(self, flow: Flow, *, mark: Callable[[Step], ast.stmt] | None = None, taps: Taps | None = None) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        mark: Callable[[Step], ast.stmt] | None = None,
+        taps: Taps | None = None,
+        is_remote: bool = False,
+    ) -> None:
         self.flow = flow
         self.name = "_flow_" + re.sub(r"\W", "_", flow.name, flags=re.ASCII)
         self.mark = mark
@@ -69,11 +78,13 @@ class FlowWriter:
         self.resumes: dict[str, str] = {}  # name of what holds messages -> name of the function that lets them go on
         self.places = place_steps(flow)
         self.names = name_steps(flow)
+        self.remotes = remote_steps(flow, self.names) if is_remote else {}
 
     def write(self) -> list[Part]:
         """The functions of the flow; the last one is called for every message."""
         block = Block(self, self.flow.scope, self.flow.span)
         self.write_steps(self.flow.steps, block, None)
+        self.waits.is_serial |= are_read_and_set(self.flow, self.remotes)
         body = block.filled()
         head = Block(self, self.flow.scope, self.flow.span)
         write_entry(self.flow, head, names_in(body), has_origin=self.guards.is_used)
@@ -167,7 +178,7 @@ class FlowWriter:
             if self.write_two(steps[index : index + 2], block, row):
                 done = index + 1
                 continue
-            if is_cut(step):
+            if self.is_cut(step):
                 self.write_cut(step, steps[index + 1 :], block, row, then)
                 return
             self.write_plain(step, steps[index + 1 :], block, row)
@@ -190,9 +201,17 @@ class FlowWriter:
         behind = Block(self, self.flow.scopes[id(second)], second.at.key_span)
         return first.emit_with(second, row, behind)
 
+    def is_cut(self, step: Step) -> bool:
+        """See `Writer.is_cut`."""
+        if not self.remotes:
+            return is_cut(step)
+        if id(step) in self.remotes or step.is_cut() or step.IS_CALL:
+            return True
+        return step.IS_ON_THE_WAY and any(self.is_cut(nested) for branch in step.inner() for nested in branch)
+
     def is_bare(self, step: Step) -> bool:
         """Whether a step is nothing but its work: without condition, guard and tap."""
-        is_reached = id(step) in self.flow.scopes and not is_cut(step)
+        is_reached = id(step) in self.flow.scopes and not self.is_cut(step)
         return is_reached and step.at.when is None and not self.guards.is_own(step) and not self.taps.wants(step)
 
     def write_plain(self, step: Step, rest: Sequence[Step], block: Block, row: Block) -> None:
@@ -238,8 +257,9 @@ class FlowWriter:
         if self.mark:
             block.statements.append(self.mark(step))
         self.taps.write("in", step, block)
-        if isinstance(step, WaitingStep):
-            self.waits.write(step, block, then)
+        waiting = self.remotes.get(id(step), step)
+        if isinstance(waiting, WaitingStep):
+            self.waits.write(waiting, block, then)
             return
         own = self.guards.own_of_cut(step, block, then)
         guard = own or self.guards.around
@@ -291,6 +311,26 @@ class FlowWriter:
         work = block.inner()
         work.statements.append(place(ast.Expr(segment.call(block.span)), block.span))
         block.statements += self.guards.failing_apart(work)
+
+
+def remote_steps(flow: Flow, names: Mapping[int, str]) -> dict[int, WaitingStep]:
+    """What stands for the steps of a flow that have their memory in Redis, by their id()."""
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.step import RemoteStep
+
+    found: dict[int, WaitingStep] = {}
+    for step in walk([*flow.steps, *flow.on_error.steps]):
+        if step.CAN_BE_SHARED:
+            shape = digest(form(step.shape())) if isinstance(step, KeepingStep) else ""
+            found[id(step)] = RemoteStep(at=step.at, step=step, place=Place(flow.name, names[id(step)], shape))
+    return found
+
+
+def are_read_and_set(flow: Flow, remotes: Mapping[int, WaitingStep]) -> bool:
+    """Whether several steps work on one value that is elsewhere: then a message must not come between them."""
+    used = [step.memory() for step in walk([*flow.steps, *flow.on_error.steps]) if id(step) in remotes]
+    named = [name for name in used if name]
+    return len(named) != len(set(named))
 
 
 def place_steps(flow: Flow) -> dict[int, int]:

@@ -53,6 +53,7 @@ class Program:
     bound: Mapping[str, Callable[[Host], object]] = field(repr=False)
     resumes: Mapping[str, str] = field(default_factory=dict)
     waits: WaitPlan = field(default_factory=WaitPlan)
+    is_remote: bool = False
 
     def bind(self, host: Host) -> Handler:
         """The function that handles a message, with what it needs of the host in its globals."""
@@ -93,23 +94,32 @@ class Watch(Protocol):
         """Change a function that is written; every node of it has the place in the file that it comes from."""
 
 
-def compile_flow(flow: Flow, *, taps: Taps | None = None, watch: Watch | None = None) -> Program:
+def compile_to_run(flow: Flow) -> Program:
+    """Compile a flow as it is to run: with the memory of its steps where its settings want it. Raises FlowError."""
+    return compile_flow(flow, is_remote=flow.is_remote)
+
+
+def compile_flow(
+    flow: Flow, *, taps: Taps | None = None, watch: Watch | None = None, is_remote: bool = False
+) -> Program:
     """Compile a flow that was read without errors. Raises FlowError where Python's own limits do not allow it.
+
+    Its steps remember in this process; if it `is_remote`, in Redis, which the host has to `share` as `state`.
 
     With `taps` it shows what messages are at some of its steps, and does the same with them; its state fits that of the
     flow without taps, so that one can be swapped for the other as an edit is.
     """
     try:
-        return compiled(flow, taps, watch)
+        return compiled(flow, taps, watch, is_remote=is_remote)
     except (RecursionError, SyntaxError):  # SyntaxError: more than twenty `try` inside each other
         message = f"the flow `{flow.name}` is too large, or nested too deeply, to be compiled"
         helps = ("make several flows of it",)
         raise FlowError([Diagnostic("too-deep", message, flow.span.first_line(), helps=helps)]) from None
 
 
-def compiled(flow: Flow, taps: Taps | None = None, watch: Watch | None = None) -> Program:
+def compiled(flow: Flow, taps: Taps | None = None, watch: Watch | None = None, *, is_remote: bool = False) -> Program:
     """See `compile_flow`."""
-    writer = FlowWriter(flow, mark=watch.mark if watch else None, taps=taps)
+    writer = FlowWriter(flow, mark=watch.mark if watch else None, taps=taps, is_remote=is_remote)
     if watch:
         watch.begin(writer)
     parts = writer.write()
@@ -123,7 +133,8 @@ def compiled(flow: Flow, taps: Taps | None = None, watch: Watch | None = None) -
     except TypeError:  # a step left a node without its place; giving all of them one takes a third of the time
         code = compile(ast.fix_missing_locations(module), flow.source.name, "exec", dont_inherit=True)
     code = place_in_files(code, {part.name: part.span.source.name for part in parts})
-    return Program(flow, code, writer.name, writer.shared, writer.bound, writer.resumes, writer.waits.plan())
+    waits = writer.waits.plan()
+    return Program(flow, code, writer.name, writer.shared, writer.bound, writer.resumes, waits, bool(writer.remotes))
 
 
 def place_in_files(code: CodeType, files: Mapping[str, str], file: str = "") -> CodeType:

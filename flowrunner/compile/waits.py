@@ -55,13 +55,17 @@ class WaitWriter:
         worker = step.worker_name(block)
         self.outside[worker] = self.around
         self.steps[worker] = step
-        if not self.around and not any(step is other for other in self.writer.flow.steps):
+        if not self.around and not any(step.at is other.at for other in self.writer.flow.steps):
             self.is_serial = True
         hooks = self.hooks[worker] = {}
         names = [*then.parameters] if then is not None else []
         names += self.write_fail(step, block, then, hooks)
         if then is not None:
-            self.write_resume(block, then, hooks)
+            hooks["resume"] = self.write_resume(block, then)
+            if step.is_holding:
+                emitted = step.emitted(block, then)
+                hooks["emit"] = self.write_resume(block, emitted)
+                names += [*emitted.parameters, *block.scope.names]
         if step.tried():
             names += self.write_attempt(step, worker, block, then, hooks)
         known = self.known(block)  # the others are those that the step sets
@@ -106,14 +110,14 @@ class WaitWriter:
         held = dict.fromkeys(["_origin", *names])
         return block.display(None, [(name, block.name(name)) for name in held])
 
-    def write_resume(self, block: Block, then: Segment, hooks: dict[str, str]) -> None:
-        """Write how a message goes on; what fails behind the step is reported."""
+    def write_resume(self, block: Block, then: Segment) -> str:
+        """Write how a message goes on; what fails behind the step is reported. Returns the name of the function."""
         inner = self.held_block(block)
         work = inner.inner()
         self.unpack(work, then.parameters)
         work.run("CALL", CALL=then.call(block.span))
         inner.statements += self.writer.guards.failing_apart(work)
-        hooks["resume"] = self.add(inner, ["_held"])
+        return self.add(inner, ["_held"])
 
     def write_fail(self, step: WaitingStep, block: Block, then: Segment | None, hooks: dict[str, str]) -> Sequence[str]:
         """Write what becomes of a message on which the step fails; returns the names that this needs.

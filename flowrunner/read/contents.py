@@ -41,7 +41,8 @@ class Contents(Generic[Program]):
 
     `versions` are the flows that shall run, by name. `news` are those of the `diagnostics` that were not there before.
     `edited` are the files whose content changed, `read` all that were read again, `mended` those that held errors and
-    hold none now. `reconnect` names the connections whose settings or certificates changed.
+    hold none now. `reconnect` names the connections whose settings or certificates changed, `stays` the
+    settings that changed and cannot do so while flows run.
     """
 
     versions: Mapping[str, Version[Program]] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Contents(Generic[Program]):
     mended: tuple[Path, ...] = ()
     reconnect: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places)
+    stays: tuple[str, ...] = ()
 
     @property
     def stale(self) -> tuple[Version[Program], ...]:

@@ -23,9 +23,12 @@ def finishes_later(flow: object) -> bool:
     """
     if not hasattr(flow, "steps"):
         return True
-    return any(
-        isinstance(step, WaitingStep) or step.IS_CALL or getattr(step, "qos", 0) != 0 for step in all_steps_of(flow)
-    )
+    return any(waits_in(step, flow) or step.IS_CALL or getattr(step, "qos", 0) != 0 for step in all_steps_of(flow))
+
+
+def waits_in(step: Step, flow: object) -> bool:
+    """Whether messages of a flow wait for a step: for the world outside, or for the memory of the step in Redis."""
+    return isinstance(step, WaitingStep) or (step.CAN_BE_SHARED and getattr(flow, "is_remote", False))
 
 
 def steps_of_intake(steps: Sequence[Step]) -> list[Step]:
@@ -77,6 +80,7 @@ def acknowledged_early(flows: Sequence[Flow]) -> Iterator[str]:
     """A line for every flow that acknowledges messages at QoS 1 and 2 before it is done with them, or may drop them."""
     for flow in flows:
         early = steps_of_intake(flow.steps) if reliable(flow.sources) else []
+        early = [step for step in early if not waits_in(step, flow)]
         if early and flow.is_enabled:
             names = name_list(list(dict.fromkeys(step.KEY for step in early)))
             yield f"{flow.name} acknowledges messages when they reach {names}: what waits there is lost in a crash"

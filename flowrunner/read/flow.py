@@ -37,7 +37,7 @@ class Flow:
     what is known before the first step, `errors_scope` inside of `on_error`, `scopes` before each step (by its id()).
     `publish_only` are beginnings of topics, each of which must allow what it publishes.
     `files` are those it refers to: tables, schemas, Python files. `calls` are the flows whose steps it takes, directly
-    and through others.
+    and through others. It `is_remote` if the settings want the memory of its steps in Redis.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Flow:
     queue: Queue = Queue()
     calls: tuple[str, ...] = ()
     publish_only: tuple[Beginnings, ...] = ()
+    is_remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,7 @@ class FlowReader:
             keys["queue"],
             tuple(dict.fromkeys(calls.names)),
             permissions,
+            self.settings.state is not None,
         )
 
     def check_sources(

@@ -247,6 +247,7 @@ class Library(Generic[Program]):
             tuple(mended),
             self._settings.reconnect,
             self._places(),
+            self._settings.stays,
         )
 
     def _places(self) -> Places:

@@ -14,7 +14,9 @@ from flowrunner.read.secrets import without_secrets
 from flowrunner.read.settings_kinds import Address, Certificate, Choice, Duration, Kind, Place, Text, bad_address
 from flowrunner.read.settings_lists import Flag, GroupName, Payload, Prefixes, Protocols, TopicText, Whole
 from flowrunner.read.settings_maps import MapOf, Record, Setting, Value, VariableNames, given_twice
+from flowrunner.read.settings_state import StateAddress
 from flowrunner.records import dataclass
+from flowrunner.remote.address import StateSettings
 from flowrunner.report import Report
 from flowrunner.text import Source, Span
 
@@ -29,7 +31,8 @@ class Settings:
     `env` holds the variables that flows may read and that are set; `vars` the constants of all flows; `allow` what
     the user has allowed them beyond that (`exec`), None where nothing will run and it need only be said. `publish_only`
     are beginnings of topics: flows may publish nowhere else; None is everywhere. `group` is the name under which
-    machines share their messages, None where they do not. In `source` every secret is masked;
+    machines share their messages, None where they do not; `state` is the Redis in which steps remember, None if they do
+    so in this process. In `source` every secret is masked;
     `files` are those with secrets and certificates. Not `is_complete`, if the file could not be read: then nothing
     follows from what is missing.
     """
@@ -39,6 +42,7 @@ class Settings:
     vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     publish_only: tuple[str, ...] | None = None
     group: str | None = field(default=None, repr=False)
+    state: StateSettings | None = None
     source: Source | None = None
     files: tuple[Path, ...] = ()
     is_complete: bool = True
@@ -191,9 +195,12 @@ _SETTINGS: dict[str, Setting] = {
     ),
     "publish_only": Setting(Prefixes(), "Beginnings of topics: flows may publish nowhere else."),
     "group": Setting(GroupName(), "The group of machines, of which each message comes to one (`$share/GROUP/...`)."),
+    "state": Setting(
+        StateAddress(), "The Redis in which steps keep what they remember, so that several processes share it."
+    ),
 }
 
-_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`, `group`", _foreign)
+_FILE = Record(_SETTINGS, "a map with `connections`, `env`, `vars`, `group`, `state`", _foreign)
 
 
 def settings_schema() -> dict[str, Any]:

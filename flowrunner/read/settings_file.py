@@ -1,6 +1,7 @@
 """Turns a settings file that changes into the last settings without a mistake, and into what that means for flows."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 from unicodedata import normalize
@@ -23,6 +24,7 @@ class KeepsSettings(Protocol):
     diagnostics: tuple[Diagnostic, ...]
     reconnect: frozenset[str]
     words: Words
+    stays: tuple[str, ...]
 
     def refresh(self, look: Look) -> None:
         """Take up what changed."""
@@ -32,7 +34,8 @@ class SettingsFile:
     """The settings of a library.
 
     `references` are the files with secrets and certificates, `reconnect` the names of connections that are not as they
-    were before the last `refresh`, `words` say which flow files it concerns.
+    were before the last `refresh`, `words` say which flow files it concerns. `stays` are keys that have another value
+    now, and keep their old one: what steps remember does not move while they work.
     """
 
     def __init__(self, paths: Sequence[Path], environment: Mapping[str, str], url: str | None) -> None:
@@ -46,10 +49,12 @@ class SettingsFile:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.reconnect: frozenset[str] = frozenset()
         self.words: Words = frozenset()
+        self.stays: tuple[str, ...] = ()
 
     def refresh(self, look: Look) -> None:
         """Read the settings again, if anything changed. With a mistake in them the old ones stay."""
         self.reconnect = self.words = frozenset()
+        self.stays = ()
         path = find_settings(self._paths)
         digest = look.digest(path) if path else None
         is_same = all(look.digest(other) == known for other, known in self.references.items())
@@ -64,6 +69,9 @@ class SettingsFile:
         if is_first:
             self.settings = settings
         elif not has_errors(diagnostics):
+            if settings.state != self.settings.state:
+                self.stays = ("state",)
+                settings = replace(settings, state=self.settings.state)
             self.reconnect = frozenset(self._broken_off(before, settings))
             self.words = frozenset(words_for(self.settings, settings))
             self.settings = settings

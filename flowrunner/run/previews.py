@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flowrunner.compile import Program
+from flowrunner.compile import Program, compile_flow
 from flowrunner.frame import visible
 from flowrunner.records import dataclass
 from flowrunner.run.dry import Outcome, run_dry
@@ -62,6 +62,7 @@ def compare(old: Program, new: Program, arrived: Sequence[Arrived], *, until: fl
     `until` is the time of the clock by which they arrived, `now` (seconds since 1970) what a watch says at that time.
     """
     until, now = until + AFTERWARDS, now + AFTERWARDS
+    old, new = (compile_flow(one.flow) if one.is_remote else one for one in (old, new))
     with_old = run_dry(old, arrived, until=until, now=now, seconds=PATIENCE)
     tried = arrived[: len(with_old.messages)]
     with_new = run_dry(new, tried, until=until, now=now, seconds=PATIENCE)

@@ -6,11 +6,10 @@ from typing import Any
 from flowrunner.code import Publish
 from flowrunner.lines import Promise
 from flowrunner.message import NO_PROPERTIES, Properties
-from flowrunner.read.delivery import all_steps_of, finishes_later
+from flowrunner.read.delivery import all_steps_of, finishes_later, waits_in
 from flowrunner.run.link import Link
 from flowrunner.run.live import Handler, LiveFlow
 from flowrunner.sources import Subscribe
-from flowrunner.waiting import WaitingStep
 
 FindLink = Callable[[str], Link]
 """The link of a connection, by its name."""
@@ -124,4 +123,4 @@ def is_direct(flow: LiveFlow, connection: str) -> bool:
     steps = list(all_steps_of(flow.program.flow))
     sources = flow.program.flow.sources
     is_near = all(isinstance(source, Subscribe) and flow.way(source.connection) == connection for source in sources)
-    return is_near and bool(steps) and not any(isinstance(step, WaitingStep) or step.IS_CALL for step in steps)
+    return is_near and bool(steps) and not any(waits_in(step, flow.program.flow) or step.IS_CALL for step in steps)

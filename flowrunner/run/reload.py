@@ -109,7 +109,8 @@ class Reloader:
                 await asyncio.sleep(0)
             after = self._library.contents
             is_regrouped = before.settings.group != after.settings.group
-            if not (after.edited or after.read or after.reconnect or after.news or is_regrouped):
+            is_other = is_regrouped or bool(after.stays)
+            if not (after.edited or after.read or after.reconnect or after.news or is_other):
                 return None
             return await self._take_up(before, after, began)
 
@@ -209,6 +210,9 @@ class Reloader:
                 live.program = program
 
     async def _connect(self, after: Contents[Program]) -> tuple[str, ...]:
+        for key in after.stays:
+            words = f"`{key}` cannot change while flows run: the old one stays until the end"
+            self._report.say("not-reloadable", words, level="warning", setting=key)
         names = tuple(sorted(after.reconnect))
         if self._reconnect is not None:
             return tuple(await self._reconnect(after.settings.connections, names))

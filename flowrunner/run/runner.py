@@ -26,7 +26,7 @@ from flowrunner.run.permission import harmless, limited, showing, unshared
 from flowrunner.run.promises import Promises
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
-from flowrunner.run.sharing import Sharing, alone
+from flowrunner.run.sharing import Sharing, alone, group_of
 from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
@@ -36,7 +36,9 @@ from flowrunner.sources import Subscribe
 from flowrunner.stores import Store
 
 if TYPE_CHECKING:
+    from flowrunner.remote.address import StateSettings
     from flowrunner.run.explaining import Explaining
+    from flowrunner.run.redis_state import RedisState
     from flowrunner.run.shown import Remembers
 
 #: Seconds that brokers have to answer before what is not about messages begins.
@@ -52,7 +54,8 @@ class Runner:
     `connections` are those of the settings; `folder` is where `.flowrunner/` keeps the client ids. Use it inside
     a running loop: `await apply(programs)` as often as they change, `await close()` at the end. If it `is_read_only`,
     it only looks: nothing is published, and flows with steps that change something elsewhere do not run. With `sharing`
-    it is one of a group: of the programs that it is given, others run those that are shared, too.
+    it is one of a group: of the programs that it is given, others run those that are shared, too. `state` is the
+    Redis in which programs that were compiled for it keep what their steps remember.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Runner:
         explaining: "Explaining | None" = None,
         is_read_only: bool = False,
         sharing: Sharing | None = None,
+        state: "StateSettings | None" = None,
     ) -> None:
         self._is_read_only = is_read_only
         self._sharing = None if is_read_only else sharing
@@ -81,6 +85,8 @@ class Runner:
         self._news = ConnectionNews(report, self.failures)
         self._triggers: dict[LiveFlow, Triggers] = {}
         self._work = Work()
+        if state is not None:
+            self._work.offer("state", partial(self._redis, state))
         self._promises = Promises()
         self._stores = KeptStores(self.clock, self._state_file(folder))
         self._binding = Binding(
@@ -347,6 +353,16 @@ class Runner:
         tell = lambda event, text: self.report.say(event, text, level="info" if event == "state-kept" else "error")  # noqa: E731
         family = self._sharing.family if self._sharing is not None else ""
         return StateFile(folder / FOLDER / "state.db", tell, family=family)
+
+    def _redis(self, settings: "StateSettings") -> "RedisState":
+        """Where the steps of all flows keep what they remember."""
+        from flowrunner.run.redis_state import RedisState
+
+        group = self._sharing.group if self._sharing is not None else group_of(self._clients.client_id("default"))
+        project = settings.name or group
+        found = RedisState(settings, project, self.report, backoff=self._backoff())
+        found.open()
+        return found
 
     async def _sweep(self) -> None:
         async with self._changing:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowrunner.broker import Broker
+    from flowrunner.remote.address import StateSettings
     from flowrunner.run.explaining import Explaining
     from flowrunner.run.report import Report
 
@@ -50,6 +51,7 @@ class Service:
         beside: Beside | None = None,
         make: Callable[[], Runs] | None = None,
         group: str | None = None,
+        state: "StateSettings | None" = None,
     ) -> None:
         self._group = group
         self._connections = connections
@@ -60,6 +62,7 @@ class Service:
         self._beside = beside
         self._explaining = explaining
         self._is_read_only = is_read_only
+        self._state = state
         self._make = make or self._runner
         self._runs: Runs | None = None
         self._end: asyncio.Event | None = None
@@ -110,6 +113,7 @@ class Service:
             folder=None if self._is_read_only else self._folder,
             explaining=self._explaining,
             is_read_only=self._is_read_only,
+            state=self._state,
         )
 
     def stop(self) -> None:

@@ -69,10 +69,10 @@ class Watcher:
 class Tapped:
     """A flow with two ways through it, on one and the same state. Raises FlowError where it cannot be compiled."""
 
-    def __init__(self, flow: Flow, *watchers: Watcher) -> None:
+    def __init__(self, flow: Flow, *watchers: Watcher, is_remote: bool = False) -> None:
         self.flow = flow
         self.watchers: tuple[Watcher, ...] = watchers
-        self.program: Program = compile_flow(flow, taps=Taps(self.see))
+        self.program: Program = compile_flow(flow, taps=Taps(self.see), is_remote=is_remote)
         self._codes = frozenset(_all_code(self.program.code))
 
     def see(self, where: Where, step: str, origin: tuple[Any, ...], values: dict[str, Any], /) -> None:
@@ -193,6 +193,7 @@ class Tapping:
     async def prepare(self, programs: Iterable[Running]) -> None:
         """Make the taps of flows that are about to run. Each is compiled once, and others get their turn in between."""
         flows = {program.flow.name: program.flow for program in programs} if self._wanted else {}
+        remote = {program.flow.name for program in programs if getattr(program, "is_remote", False)}
         watchers = {name: found for name, flow in flows.items() if (found := self._wanted.of(flow))}
         before, self._tapped = self._tapped, {}
         for name, found in watchers.items():
@@ -203,7 +204,7 @@ class Tapping:
             elif isinstance(flow, Flow):
                 await asyncio.sleep(0)
                 try:
-                    self._tapped[name] = Tapped(flow, *found)
+                    self._tapped[name] = Tapped(flow, *found, is_remote=name in remote)
                 except FlowError:  # a flow at the limit of Python's nesting, which the taps are too much for
                     continue
 

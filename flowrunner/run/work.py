@@ -22,6 +22,7 @@ class Work:
         self._loop = loop
         self._tasks: set[asyncio.Task[Any]] = set()
         self._shared: dict[str, Closing] = {}
+        self._offers: dict[str, Callable[[], Closing]] = {}
 
     def run(self, work: Coroutine[Any, Any, Result], done: Callable[[Result | BaseException], object]) -> Running:
         """Do work while the flows go on; `done` gets what it returned or raised."""
@@ -39,8 +40,12 @@ class Work:
     def share(self, name: str, make: Callable[[], Resource]) -> Resource:
         """What all flows use together, made when it is first asked for."""
         if name not in self._shared:
-            self._shared[name] = make()
+            self._shared[name] = self._offers.get(name, make)()
         return cast("Resource", self._shared[name])
+
+    def offer(self, name: str, make: Callable[[], Closing]) -> None:
+        """Say how something is made that flows may ask for."""
+        self._offers[name] = make
 
     @property
     def is_done(self) -> bool:

@@ -1,7 +1,8 @@
 """Turns a stream of values into their changes: the step `changed`."""
 
+import ast
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.code import Block, Host
 from flowrunner.expressions import Expression
@@ -9,6 +10,10 @@ from flowrunner.memory import Memory, has_passed
 from flowrunner.options import Dynamic, DynamicDuration, ExpressionKind, Number, option
 from flowrunner.options.numbers import check_duration, check_number
 from flowrunner.remembering import RememberingStep, Worker
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +25,7 @@ class Changed(RememberingStep):
     """
 
     KEY = "changed"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: sensors/+room
@@ -59,6 +65,19 @@ class Changed(RememberingStep):
         holes = {"WORKER": to.name(self.worker_name(to)), "KEY": self.key(to), "VALUE": to.value(self.value)}
         holes |= {"BAND": to.dynamic(self.deadband, check_number), "AGE": to.dynamic(self.max_age, check_duration)}
         to.run("if not WORKER.passes(KEY, VALUE, BAND, AGE):\n    return", **holes)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import changed_job
+
+        holes = {"JOB": to.helper(changed_job), "KEY": self.plain_key(to), "VALUE": to.value(self.value)}
+        holes |= {"BAND": to.dynamic(self.deadband, check_number), "AGE": to.dynamic(self.max_age, check_duration)}
+        return to.expression("JOB(KEY, VALUE, BAND, AGE)", **holes)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.scripts import CHANGED
+        from flowrunner.remote.worker import GateWorker
+
+        return GateWorker(host, CHANGED, place.path, self.limits())
 
 
 class _Changes(Worker):

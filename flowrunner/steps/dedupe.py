@@ -1,7 +1,8 @@
 """Turns repetitions into one message: the step `dedupe`."""
 
+import ast
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.code import Block, Host
 from flowrunner.expressions import Expression
@@ -9,6 +10,10 @@ from flowrunner.memory import Memory, as_key, has_passed
 from flowrunner.options import DynamicDuration, ExpressionKind, option
 from flowrunner.options.numbers import check_duration
 from flowrunner.remembering import RememberingStep, Worker
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,7 @@ class Dedupe(RememberingStep):
     """
 
     KEY = "dedupe"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: gateway/+gateway/up
@@ -51,6 +57,20 @@ class Dedupe(RememberingStep):
         holes = {"WORKER": to.name(self.worker_name(to)), "BY": self.key(to), "OWN": own}
         holes["WITHIN"] = to.dynamic(self.within, check_duration)
         to.run("if not WORKER.passes((BY, OWN), WITHIN):\n    return", **holes)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import dedupe_job
+
+        holes = {"JOB": to.helper(dedupe_job), "BY": self.plain_key(to), "OWN": to.value(self.key_of)}
+        return to.expression("JOB(BY, OWN, WITHIN)", WITHIN=to.dynamic(self.within, check_duration), **holes)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.scripts import DEDUPE
+        from flowrunner.remote.worker import GateWorker
+
+        longest = self.within if isinstance(self.within, float) else None
+        return GateWorker(host, DEDUPE, place.path, self.limits(longest), microseconds(longest))
 
 
 class _Seen(Worker):

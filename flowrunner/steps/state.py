@@ -1,8 +1,9 @@
 """Turns a message into a look at, or a change of, a value that outlives it: the step `state`."""
 
+import ast
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.code import Block, Host
 from flowrunner.errors import StepError
@@ -27,6 +28,10 @@ from flowrunner.step import Check, Step
 from flowrunner.stores import MISSING, Store, key_of
 from flowrunner.values import Constant, Value, value_kind
 
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
+
 _WORDS = ("get", "set", "increment")
 
 
@@ -48,6 +53,7 @@ class State(Step):
     """
 
     KEY = "state"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: meters/+meter/total
@@ -175,6 +181,29 @@ class State(Step):
                 amount = to.constant(1) if self.amount is None else to.dynamic(self.amount, check_number)
                 holes |= {"ADD": to.helper(add_to), "AMOUNT": amount, "DEFAULT": self.otherwise(to, 0)}
                 to.run("NAME = ADD(STORE, KEY, AMOUNT, DEFAULT, TTL)", **holes)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import get_job, increment_job, set_job
+
+        key = to.constant("") if self.key is None else to.value(self.key)
+        holes: dict[str, Hole] = {"KEY": key, "TTL": to.dynamic(self.ttl, check_duration)}
+        match self.verb:
+            case "get":
+                holes |= {"JOB": to.helper(get_job), "DEFAULT": self.otherwise(to, None)}
+                return to.expression("JOB(KEY, TTL, DEFAULT)", **holes)
+            case "set":
+                value = to.name("payload") if self.value is None else to.value(self.value)
+                return to.expression("JOB(KEY, VALUE, TTL)", JOB=to.helper(set_job), VALUE=value, **holes)
+        amount = to.constant(1) if self.amount is None else to.dynamic(self.amount, check_number)
+        holes |= {"JOB": to.helper(increment_job), "AMOUNT": amount, "DEFAULT": self.otherwise(to, 0)}
+        return to.expression("JOB(KEY, AMOUNT, DEFAULT, TTL)", **holes)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.place import Limits, path_of_value
+        from flowrunner.remote.values import NamedValues
+
+        path = path_of_value("" if self.scope == "shared" else place.flow, self.named)
+        return NamedValues(host, self.verb, path, Limits(self.max_keys or MOST_KEYS), self.into or self.named)
 
     def otherwise(self, to: Block, usual: Any) -> Any:
         """The value where there is none."""

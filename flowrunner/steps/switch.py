@@ -7,7 +7,7 @@ from flowrunner.code import Block, Segment
 from flowrunner.expressions import Scope
 from flowrunner.options import Cases, Choice, option
 from flowrunner.options.nested import Case
-from flowrunner.step import Check, Step, is_cut, join
+from flowrunner.step import Check, Step, join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class Switch(Step):
             taken = to.inner()
             to.scope = Scope(dict.fromkeys(to.scope.names, "any"))  # the case may change what the names hold
             behind = None
-            if any(is_cut(step) for step in case.steps):
+            if any(to.writer.is_cut(step) for step in case.steps):
                 rest = cases[index + 1 :]
                 behind = to.writer.segment(to, to.scope, lambda block, rest=rest: self.emit_all(block, rest, then))  # type: ignore[misc]
             to.writer.write_steps(case.steps, taken, behind)

@@ -1,14 +1,19 @@
 """Turns a fast stream into at most so many messages a time: the step `throttle`."""
 
+import ast
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowrunner.code import Host
+from flowrunner.code import Block, Host
 from flowrunner.memory import Held, Key, Memory, has_passed
 from flowrunner.options import Choice, Frequency, option
 from flowrunner.remembering import GatingStep, KeyedWorker
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +25,7 @@ class Throttle(GatingStep):
     """
 
     KEY = "throttle"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: sensors/+room
@@ -64,6 +70,23 @@ class Throttle(GatingStep):
 
     def worker(self, host: Host, state: Memory["_Passed"]) -> "_Gate":
         return _Gate(host, state, self.rate)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import key_job, latest_job
+
+        if not self.is_cut():
+            return to.expression("JOB(KEY)", JOB=to.helper(key_job), KEY=self.plain_key(to))
+        return to.expression("JOB(KEY, _held)", JOB=to.helper(latest_job), KEY=self.plain_key(to))
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.scripts import LATEST, LATEST_RING, THROTTLE
+        from flowrunner.remote.worker import LatestWorker, ThrottleWorker
+
+        statics = (str(self.rate[0]), microseconds(self.rate[1]))
+        if self.is_cut():
+            return LatestWorker(host, (LATEST, LATEST_RING), place.path, self.limits(), *statics)
+        return ThrottleWorker(host, THROTTLE, place.path, self.limits(self.rate[1]), *statics)
 
 
 @dataclass(slots=True)

@@ -1,15 +1,21 @@
 """Turns silence into a message: the step `timeout`."""
 
+import ast
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.code import ORIGIN, Block, Host, Segment
 from flowrunner.expressions import Expression, Scope
 from flowrunner.memory import Held, Key, Memory
 from flowrunner.options import Bool, DynamicDuration, ValueKind, option
+from flowrunner.options.numbers import check_duration
 from flowrunner.remembering import HoldingStep, KeyedWorker
 from flowrunner.step import Check, wider
 from flowrunner.values import Value, value_kind
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,7 @@ class Timeout(HoldingStep):
     """
 
     KEY = "timeout"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: sensors/+id
@@ -58,14 +65,37 @@ class Timeout(HoldingStep):
     def emit_then(self, to: Block, then: Segment | None) -> None:
         if then is None:
             return
+        key, *given = (to.name(name) for name in self.locals())
+        self.emit_take(to, self.remote_emitted(to, then), key, *given)
+        to.call(then)
 
+    def remote_emitted(self, to: Block, then: Segment) -> Segment:
         def write(block: Block) -> None:
             block.run("payload = VALUE", VALUE=block.value(self.payload))
             block.call(then)
 
-        key, *given = (to.name(name) for name in self.locals())
-        self.emit_take(to, to.writer.segment(to, to.scope, write), key, *given)
-        to.call(then)
+        return to.writer.segment(to, to.scope, write)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import timeout_job
+
+        holes = {"JOB": to.helper(timeout_job), "KEY": self.plain_key(to)}
+        return to.expression("JOB(KEY, _held, AFTER)", AFTER=to.dynamic(self.seconds, check_duration), **holes)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.scripts import TIMEOUT, TIMEOUT_RING
+        from flowrunner.remote.worker import TimeoutWorker
+
+        nobody = _Nobody(f"timeout/{place.flow}")
+        statics = ("1" if self.repeat else "0", microseconds(self.own_seconds))
+        scripts = (TIMEOUT, TIMEOUT_RING)
+        return TimeoutWorker(host, scripts, place.path, self.limits(), *statics, nobody=nobody)
+
+    @property
+    def own_seconds(self) -> float | None:
+        """How long there must be silence where it is watched from the start."""
+        return self.seconds if self.by is None and isinstance(self.seconds, float) else None
 
 
 @dataclass(slots=True)
@@ -83,7 +113,7 @@ class _Watchdog(KeyedWorker):
     def __init__(self, host: Host, memory: Memory[_Last], step: Timeout) -> None:
         super().__init__(host, memory)
         self.repeat = step.repeat
-        self.own_seconds = step.seconds if step.by is None and isinstance(step.seconds, float) else None
+        self.own_seconds = step.own_seconds
 
     def start(self) -> None:
         if self.own_seconds is not None and self.memory.get("") is None:

@@ -1,17 +1,23 @@
 """Turns many messages into one with the list of their payloads: the step `window`."""
 
+import ast
 import math
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowrunner.code import Host
+from flowrunner.code import Block, Host
 from flowrunner.expressions import Expression, Scope
 from flowrunner.memory import TOLERANCE, Held, Key, Memory
 from flowrunner.options import DynamicDuration, Integer, option
+from flowrunner.options.numbers import check_duration
 from flowrunner.remembering import HoldingStep, KeyedWorker
 from flowrunner.step import Check
+
+if TYPE_CHECKING:
+    from flowrunner.remote.place import Place
+    from flowrunner.remote.worker import RemoteWorker
 
 _MOST_ITEMS = 10_000
 
@@ -26,6 +32,7 @@ class Window(HoldingStep):
     """
 
     KEY = "window"
+    CAN_BE_SHARED = True
     EXAMPLES = (
         """
         subscribe: sensors/+room
@@ -84,6 +91,21 @@ class Window(HoldingStep):
 
     def worker(self, host: Host, state: Memory["_Open"]) -> "_Windows":
         return _Windows(host, state, self)
+
+    def remote_job(self, to: Block) -> ast.expr:
+        from flowrunner.remote.jobs import window_job
+
+        given = {field.upper(): to.dynamic(getattr(self, field), check_duration) for field in self.GIVEN}
+        holes = {"JOB": to.helper(window_job), "KEY": self.plain_key(to), **given}
+        return to.expression("JOB(KEY, _held, EVERY, LAST, GAP)", **holes)
+
+    def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.scripts import WINDOW, WINDOW_RING
+        from flowrunner.remote.worker import WindowWorker
+
+        most = self.max_items if self.count is None else self.count
+        statics = (str(most), "0" if self.count is None else "1")
+        return WindowWorker(host, (WINDOW, WINDOW_RING), place.path, self.limits(), *statics)
 
 
 @dataclass(slots=True)

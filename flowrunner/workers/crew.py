@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from flowrunner.clock import Clock
-from flowrunner.compile import Program, compile_flow
+from flowrunner.compile import Program, compile_to_run
 from flowrunner.compile.outline import texts_of
 from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
@@ -38,7 +38,7 @@ class Crew:
         self._time = 0.0
         self._library: Library[Program] = Library(
             order.paths,
-            compile_flow,
+            compile_to_run,
             allow=order.allow,
             now=lambda: self._time,
             files=self._snapshot,
@@ -51,7 +51,12 @@ class Crew:
         self._latest: list[AnyProgram] = []
         self._explaining = _explaining(report) if order.is_explained else None
         self.runner = Runner(
-            order.connections, report, folder=order.folder, explaining=self._explaining, sharing=self._sharing()
+            order.connections,
+            report,
+            folder=order.folder,
+            explaining=self._explaining,
+            sharing=self._sharing(),
+            state=order.state,
         )
         self.onlooker = Onlooker(self.runner)
         self._applying = asyncio.Lock()

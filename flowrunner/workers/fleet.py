@@ -18,6 +18,7 @@ from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.read.flow import Flow
 from flowrunner.read.library import Library
 from flowrunner.records import dataclass
+from flowrunner.remote.address import StateSettings
 from flowrunner.run.clock import LoopClock
 from flowrunner.run.identity import client_id
 from flowrunner.run.live import Program as AnyProgram
@@ -41,6 +42,7 @@ class Plan:
     """What a fleet is to run: `count` workers, the flows of a library, and whose files are copied for them.
 
     `folder` is where `.flowrunner/` keeps client ids and values. Without a `group` the workers form one of their own.
+    `state` is the Redis in which steps remember, None if they do so in the workers.
     """
 
     count: int
@@ -51,6 +53,7 @@ class Plan:
     allow: frozenset[str] = frozenset()
     group: str = ""
     is_explained: bool = False
+    state: StateSettings | None = None
 
 
 class Fleet:
@@ -284,6 +287,7 @@ class Fleet:
             self._looking.tap_of(number),
             self._family,
             plan.is_explained,
+            plan.state,
         )
 
     def _applying(self, delta: Delta | None, number: int) -> Apply:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowrunner.connections import ConnectionSettings
 from flowrunner.records import dataclass
+from flowrunner.remote.address import StateSettings
 from flowrunner.workers.asking import Tap
 from flowrunner.workers.snapshot import Delta
 
@@ -37,6 +38,7 @@ class Begin:
     tap: Tap
     family: str
     is_explained: bool = False
+    state: StateSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ class GivenSettings:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.reconnect: frozenset[str] = frozenset()
         self.words: Words = frozenset()
+        self.stays: tuple[str, ...] = ()
         self._given: Settings | None = None
 
     def take(self, delta: Delta) -> None:

@@ -1,0 +1,220 @@
+"""Turns calls of scripts into round trips to a Redis, which may be away for a while."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flowrunner.errors import StepError
+from flowrunner.records import dataclass
+from flowrunner.remote.address import StateSettings
+from flowrunner.remote.place import Answer, Limits, part
+from flowrunner.remote.scripts import ALL, Script
+from flowrunner.run.backoff import Backoff
+from flowrunner.run.redis_words import is_passing, reason
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from flowrunner.run.report import Report
+
+#: Calls that go in one round trip.
+MOST_CALLS = 64
+
+#: Seconds that Redis has to answer, and to accept a connection.
+PATIENCE = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call that waits for its answer; `number` and `slot` tell Redis that it has answered it already."""
+
+    script: Script
+    path: str
+    limits: Limits
+    arguments: Sequence[str | bytes]
+    number: int
+    done: "asyncio.Future[Answer]"
+    slot: int = -1
+
+
+class RedisState:
+    """Talks to one Redis for all steps of a process, over one connection; see `flowrunner.remote.place.Remote`.
+
+    `project` is what tells its keys from those of others: `flowrunner:{project}:...`. A call that finds no Redis waits
+    until there is one, and is made once however often it is sent. `now` (seconds since 1970) stands in for the clock of
+    Redis.
+    """
+
+    def __init__(
+        self,
+        settings: StateSettings,
+        project: str,
+        report: "Report",
+        *,
+        backoff: Backoff | None = None,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self.token = secrets.token_hex(6)
+        self.round_trips = 0
+        self.is_away = False
+        self._settings = settings
+        self._prefix = f"flowrunner:{{{part(project)}}}:"
+        self._report = report
+        self._backoff = backoff or Backoff()
+        self._now = now
+        self._client: Redis | None = None
+        self._is_ready = False
+        self._was_there = False
+        self._waiting: deque[_Call] = deque()
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Connect, so that it is said at once where that is not possible."""
+        self._work()
+
+    async def call(self, script: Script, path: str, limits: Limits, arguments: Sequence[str | bytes]) -> Answer:
+        """See `Remote`."""
+        self._number += 1
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(script, path, limits, arguments, self._number, done))
+        self._work()
+        return await done
+
+    async def aclose(self) -> None:
+        """Let go of the connection; what still waits is given up."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for call in self._waiting:
+            call.done.cancel()
+        self._waiting.clear()
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _work(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        """Make all calls that wait, and those that come meanwhile."""
+        while not self._is_ready or self._waiting:
+            calls = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_CALLS))]
+            for slot, call in enumerate(calls):
+                call.slot = slot
+            try:
+                await self._make(calls)
+            except asyncio.CancelledError:
+                for call in calls:
+                    call.done.cancel()
+                raise
+
+    async def _make(self, calls: Sequence[_Call]) -> None:
+        """Make some calls, however long that takes."""
+        is_again = False
+        while True:
+            try:
+                await self._make_ready()
+                calls, error = await self._send(calls, is_again=is_again)
+            except Exception as trouble:  # noqa: BLE001 - redis-py lets errors of sockets and of TLS through, too
+                error = trouble
+                self._is_ready = False
+            if error is None:
+                self._say_back()
+                if not calls:
+                    return
+                continue
+            is_again = True
+            self._say_away(error)
+            await asyncio.sleep(self._backoff.wait())
+
+    async def _make_ready(self) -> None:
+        """Have Redis know all scripts."""
+        if self._is_ready:
+            return
+        if self._client is None:
+            self._client = connect(self._settings)
+        pipeline = self._client.pipeline(transaction=False)
+        for script in ALL:
+            pipeline.execute_command("SCRIPT LOAD", script.text)
+        await pipeline.execute()
+        self._is_ready = True
+
+    async def _send(self, calls: Sequence[_Call], *, is_again: bool) -> tuple[Sequence[_Call], Exception | None]:
+        """Make each call once; returns those that are to be made again, and why they have to wait (None: at once)."""
+        if not calls:
+            return (), None
+        assert self._client is not None
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command("EVALSHA", call.script.sum, 2, *self._arguments(call, is_again=is_again))
+        self.round_trips += 1
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        left: list[_Call] = []
+        trouble: Exception | None = None
+        for call, reply in zip(calls, replies, strict=True):
+            if call.done.done():  # nobody waits for it any more
+                continue
+            if not isinstance(reply, Exception):
+                evicted, keys, wait, results = reply
+                call.done.set_result(Answer(evicted, keys, wait / 1e6 if wait >= 0 else None, results))
+            elif type(reply).__name__ == "NoScriptError":
+                self._is_ready = False
+                left.append(call)
+            elif is_passing(reply):
+                trouble = reply
+                left.append(call)
+            else:
+                call.done.set_exception(StepError(f"Redis refuses: {str(reply)[:200]}", code="state-failed"))
+        return left, trouble
+
+    def _arguments(self, call: _Call, *, is_again: bool) -> list[str | bytes]:
+        now = "" if self._now is None else str(round(self._now() * 1e6))
+        answer = f"{self._prefix}answer:{self.token}:{call.slot}"
+        return [
+            self._prefix + call.path, answer,
+            now, str(call.number), "1" if is_again else "0", self.token, f"{self._prefix}alive:",
+            *call.limits.arguments(), *call.arguments,
+        ]  # fmt: skip
+
+    def _say_away(self, error: Exception) -> None:
+        if self.is_away:
+            return
+        self.is_away = True
+        shown = self._settings.shown
+        words = f"state: {shown}: {reason(error)}; what needs it waits, trying again and again"
+        self._report.say("state-away", words, level="warning", url=shown)
+
+    def _say_back(self) -> None:
+        self._backoff.reset()
+        if self._was_there and not self.is_away:
+            return
+        words = "back on" if self._was_there else "in"
+        event = "state-back" if self._was_there else "state-connected"
+        self.is_away, self._was_there = False, True
+        shown = self._settings.shown
+        self._report.say(event, f"state: {words} {shown}", level="good", url=shown)
+
+
+def connect(settings: StateSettings) -> "Redis":
+    """A client with one connection, which is made when it is used; it tries nothing again by itself."""
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    where: dict[str, Any] = {"host": settings.host, "port": settings.port}
+    if settings.scheme == "unix":
+        where = {"unix_socket_path": settings.path}
+    elif settings.scheme == "rediss":
+        where |= {"ssl": True, "ssl_ca_certs": settings.ca or None}
+    return Redis(
+        **where,
+        db=settings.db,
+        username=settings.username,
+        password=settings.password,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+    )
