@@ -3,7 +3,7 @@
 import ast
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from flowrunner.code import Block, Host, Segment
 from flowrunner.expressions import Expression, Scope
@@ -13,10 +13,6 @@ from flowrunner.options import Duration, ExpressionKind, Integer, option
 from flowrunner.options.numbers import check_duration
 from flowrunner.records import dataclass
 from flowrunner.step import Check, Step
-
-if TYPE_CHECKING:
-    from flowrunner.remote.place import Limits
-
 
 class State(Protocol):
     """What a step knows, which outlives the version of the flow that made it."""
@@ -135,12 +131,6 @@ class RememberingStep(KeepingStep):
     def plain_key(self, to: Block) -> ast.expr:
         """What makes the key of the message."""
         return to.constant("") if self.by is None else to.value(self.by)
-
-    def limits(self, lasting: float | None = None) -> "Limits":
-        """How much Redis remembers; `lasting` are seconds after which nothing is needed of what was not touched."""
-        from flowrunner.remote.place import Limits
-
-        return Limits(self.max_keys, self.ttl, lasting)
 
     def key(self, to: Block) -> ast.expr:
         """The key of the message."""

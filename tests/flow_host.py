@@ -84,7 +84,7 @@ class FlowHost:
 
     def __init__(self, flow: Flow, before: "FlowHost | None" = None, *, journal: Journal | None = None) -> None:
         self.flow = flow
-        self.program: Program = compile_flow(flow, is_remote=FlowHost.remote is not None)
+        self.program: Program = compile_flow(flow) if FlowHost.remote is None else compile_flow(flow, is_remote=True)
         self.clock: VirtualClock = before.clock if before else VirtualClock()
         self.outcome: Outcome = before.outcome if before else Outcome()
         self.states: dict[str, tuple[object, Any]] = {}

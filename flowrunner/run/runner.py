@@ -227,7 +227,7 @@ class Runner:
             await asyncio.gather(*changes)
             return tuple(changed)
 
-    def regroup(self, group: str | None, *, is_state_shared: bool = False) -> None:
+    def regroup(self, group: str | None, *, is_state_shared: bool | None = None) -> None:
         """Share messages with other machines, or with nobody, from the next `apply` on."""
         self.share(None if group is None else alone(group, is_state_shared=is_state_shared))
 

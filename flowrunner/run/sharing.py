@@ -48,7 +48,7 @@ class Sharing:
         )
 
 
-def alone(group: str, *, is_state_shared: bool = False) -> Sharing:
+def alone(group: str, *, is_state_shared: bool | None = None) -> Sharing:
     """The part of a process that is the only one of its machine: it runs every flow, and shares those that it may.
 
     It takes retained messages, as every machine of the group does.
@@ -64,7 +64,7 @@ def alone(group: str, *, is_state_shared: bool = False) -> Sharing:
     return Sharing(group, is_shared, spoken=spoken)
 
 
-def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: bool = False) -> str:
+def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: bool | None = None) -> str:
     """Flows that every machine of a group runs by itself, with the reasons, and what to do; empty if there are none."""
     found = [(flow, owner_reasons(flow, is_state_shared=is_state_shared)) for flow in flows]
     named = [f"`{flow.name}` ({', '.join(reasons)})" for flow, reasons in found if reasons]
@@ -72,7 +72,8 @@ def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: b
         return ""
     some, more = named[:_MOST_NAMED], len(named) - _MOST_NAMED
     names = ", ".join(some) + (f" and {more} more" if more > 0 else "")
-    freed = [flow.name for flow, _ in found if not is_state_shared and is_freed_by_shared_state(flow)]
+    others = [flow for flow, _ in found if not (flow.is_remote if is_state_shared is None else is_state_shared)]
+    freed = [flow.name for flow in others if is_freed_by_shared_state(flow)]
     state = f", or share the memory of {name_list(freed)} (`state: redis://...`)" if freed else ""
     return f"in the group `{group}` every machine runs {names} by itself: give them to one machine{state}"
 

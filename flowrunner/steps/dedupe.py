@@ -65,12 +65,12 @@ class Dedupe(RememberingStep):
         return to.expression("JOB(BY, OWN, WITHIN)", WITHIN=to.dynamic(self.within, check_duration), **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
-        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.place import Limits, microseconds
         from flowrunner.remote.scripts import DEDUPE
         from flowrunner.remote.worker import GateWorker
 
         longest = self.within if isinstance(self.within, float) else None
-        return GateWorker(host, DEDUPE, place.path, self.limits(longest), microseconds(longest))
+        return GateWorker(host, DEDUPE, place.path, Limits(self.max_keys, self.ttl, longest), microseconds(longest))
 
 
 class _Seen(Worker):

@@ -79,14 +79,14 @@ class Throttle(GatingStep):
         return to.expression("JOB(KEY, _held)", JOB=to.helper(latest_job), KEY=self.plain_key(to))
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
-        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.place import Limits, microseconds
         from flowrunner.remote.scripts import LATEST, LATEST_RING, THROTTLE
         from flowrunner.remote.worker import LatestWorker, ThrottleWorker
 
         statics = (str(self.rate[0]), microseconds(self.rate[1]))
         if self.is_cut():
-            return LatestWorker(host, (LATEST, LATEST_RING), place.path, self.limits(), *statics)
-        return ThrottleWorker(host, THROTTLE, place.path, self.limits(self.rate[1]), *statics)
+            return LatestWorker(host, (LATEST, LATEST_RING), place.path, Limits(self.max_keys, self.ttl), *statics)
+        return ThrottleWorker(host, THROTTLE, place.path, Limits(self.max_keys, self.ttl, self.rate[1]), *statics)
 
 
 @dataclass(slots=True)

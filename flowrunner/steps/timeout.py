@@ -83,14 +83,14 @@ class Timeout(HoldingStep):
         return to.expression("JOB(KEY, _held, AFTER)", AFTER=to.dynamic(self.seconds, check_duration), **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
-        from flowrunner.remote.place import microseconds
+        from flowrunner.remote.place import Limits, microseconds
         from flowrunner.remote.scripts import TIMEOUT, TIMEOUT_RING
         from flowrunner.remote.worker import TimeoutWorker
 
         nobody = _Nobody(f"timeout/{place.flow}")
         statics = ("1" if self.repeat else "0", microseconds(self.own_seconds))
         scripts = (TIMEOUT, TIMEOUT_RING)
-        return TimeoutWorker(host, scripts, place.path, self.limits(), *statics, nobody=nobody)
+        return TimeoutWorker(host, scripts, place.path, Limits(self.max_keys, self.ttl), *statics, nobody=nobody)
 
     @property
     def own_seconds(self) -> float | None:

@@ -100,12 +100,13 @@ class Window(HoldingStep):
         return to.expression("JOB(KEY, _held, EVERY, LAST, GAP)", **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.place import Limits
         from flowrunner.remote.scripts import WINDOW, WINDOW_RING
         from flowrunner.remote.worker import WindowWorker
 
         most = self.max_items if self.count is None else self.count
         statics = (str(most), "0" if self.count is None else "1")
-        return WindowWorker(host, (WINDOW, WINDOW_RING), place.path, self.limits(), *statics)
+        return WindowWorker(host, (WINDOW, WINDOW_RING), place.path, Limits(self.max_keys, self.ttl), *statics)
 
 
 @dataclass(slots=True)

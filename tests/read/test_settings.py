@@ -168,7 +168,7 @@ MISTAKES = [
         "this file holds settings; flows stand in files of their own beside it",
     ),
     ("url: mqtt://a", "unknown-key", "url", "connections stand below `connections:`, each under its name"),
-    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`, `publish_only`, `group`"),
+    ("zzz: 1", "unknown-key", "zzz", "there are `connections`, `env`, `vars`, `publish_only`, `group`, `state`"),
     ("- a", "wrong-value", "- a", ""),
     ("connections: mqtt://a", "wrong-value", "mqtt://a", "write `connections: {default: mqtt://a}`"),
     ("connections: [a]", "wrong-value", "[a]", ""),
