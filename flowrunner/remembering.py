@@ -14,6 +14,7 @@ from flowrunner.options.numbers import check_duration
 from flowrunner.records import dataclass
 from flowrunner.step import Check, Step
 
+
 class State(Protocol):
     """What a step knows, which outlives the version of the flow that made it."""
 
