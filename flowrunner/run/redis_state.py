@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowrunner.errors import StepError
@@ -24,6 +25,7 @@ MOST_CALLS = 64
 
 #: Seconds that Redis has to answer, and to accept a connection.
 PATIENCE = 10.0
+_LAST = 2.0  # for the end
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +72,7 @@ class RedisState:
         self._waiting: deque[_Call] = deque()
         self._number = 0
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     def open(self) -> None:
         """Connect, so that it is said at once where that is not possible."""
@@ -85,14 +88,16 @@ class RedisState:
 
     async def aclose(self) -> None:
         """Let go of the connection; what still waits is given up."""
+        self._is_closing = True
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait((self._task,), timeout=_LAST)
         for call in self._waiting:
             call.done.cancel()
         self._waiting.clear()
         if self._client is not None:
-            await self._client.aclose()
+            with suppress(Exception):
+                await asyncio.wait_for(self._client.aclose(), _LAST)
 
     def _work(self) -> None:
         if self._task is None or self._task.done():
@@ -126,6 +131,8 @@ class RedisState:
                 if not calls:
                     return
                 continue
+            if self._is_closing:  # the client may take the cancellation for a connection that broke
+                raise asyncio.CancelledError
             is_again = True
             self._say_away(error)
             await asyncio.sleep(self._backoff.wait())
