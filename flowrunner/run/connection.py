@@ -73,11 +73,12 @@ class Connection:
         backoff: Backoff | None = None,
         ledger: Ledger | None = None,
         tap: Tap | None = None,
+        members: int = 1,
     ) -> None:
         self.settings = settings
         self.client_id = settings.client_id or client_id
         self.router = Router(failed)
-        self.link: Link = make_link(self.router, self._not_published)
+        self.link: Link = make_link(self.router, self._not_published, members=members)
         is_kept = settings.keep is not None
         self.subscriptions = Subscriptions(self.router, self._not_subscribed, is_kept=is_kept, ledger=ledger)
         self.presence = Presence(self.client_id)

@@ -24,11 +24,14 @@ PRIVATE = (
 )
 
 
-def make_link(router: Router, trouble: Trouble) -> Link:
-    """What carries the traffic of a new connection: the wire, or plain paho where it cannot or must not be."""
+def make_link(router: Router, trouble: Trouble, *, members: int = 1) -> Link:
+    """What carries the traffic of a new connection: the wire, or plain paho where it cannot or must not be.
+
+    `members` are the processes of this machine among which its messages are dealt.
+    """
     if os.environ.get(SWITCH, "").lower() == "off" or not knows_paho():
         return PlainLink(router.deliver, trouble)
-    return WireLink(router, trouble, moderation=Moderation())
+    return WireLink(router, trouble, moderation=Moderation(members))
 
 
 def knows_paho() -> bool:

@@ -5,6 +5,11 @@ from flowrunner.records import dataclass
 #: Seconds that a read waits for company; the system adds some 50 µs of its own.
 WAIT = 0.000_1
 
+#: Each of so many members of a group gets so much less. It takes turns for fast that are so much slower, and waits so
+#: much longer, up to a bound: one read of each then brings what one read of a process alone does.
+SLOWER, LONGER = 1.5, 2.0
+MOST_MEMBERS = 4
+
 #: Bytes of a read up to which the next one may wait for more, and from which there is nothing more to win.
 SMALL, LARGE = 1_024, 4_096
 
@@ -70,13 +75,27 @@ class Moderation:
     is found out by trying: again and again nobody waits for a few milliseconds, and if more comes then, nobody waits
     for a while.
 
-    `wait` is what the next read waits, in seconds.
+    The messages may be dealt among several `members` of a group on this machine: then each gets less of them, and waits
+    longer. `wait` is what the next read waits, in seconds.
     """
 
-    __slots__ = ("_length", "_pause", "_paused_until", "_phase", "_rate", "_sample", "_suspicions", "wait")
+    __slots__ = (
+        "_length",
+        "_pause",
+        "_paused_until",
+        "_phase",
+        "_rate",
+        "_sample",
+        "_slower",
+        "_suspicions",
+        "_wait",
+        "wait",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, members: int = 1) -> None:
         self.wait = 0.0
+        members = min(members, MOST_MEMBERS)
+        self._slower, self._wait = (members * SLOWER, members * LONGER * WAIT) if members > 1 else (1.0, WAIT)
         self._sample = Sample(0.0)
         self._phase = Sample(0.0)  # all samples since the waiting began
         self._length = SHORTEST_PHASE
@@ -100,7 +119,7 @@ class Moderation:
         """Look at what comes without waiting: after some time, and when there is nothing to win any more."""
         phase = self._phase
         phase.add(sample.size, sample.turns)
-        if not sample.is_faster(SLOW, now):
+        if not sample.is_faster(SLOW * self._slower, now):
             self.wait = 0.0
         elif now - phase.since >= self._length or not sample.is_smaller(LARGE):
             self.wait, self._rate = 0.0, phase.rate(now)
@@ -108,11 +127,11 @@ class Moderation:
     def _judge_looking(self, sample: Sample, now: float) -> None:
         """Wait from now on, where turns are fast and small and waiting does no harm."""
         before, self._rate = self._rate, 0.0
-        is_fast = sample.is_faster(STILL_FAST if before else FAST, now)
+        is_fast = sample.is_faster((STILL_FAST if before else FAST) * self._slower, now)
         if before and is_fast:
             self._learn(sample.rate(now) > before * HARM, now)
         if is_fast and sample.is_smaller(SMALL) and now >= self._paused_until:
-            self.wait, self._phase = WAIT, Sample(now)
+            self.wait, self._phase = self._wait, Sample(now)
 
     def _learn(self, is_harm: bool, now: float) -> None:  # noqa: FBT001
         """Learn whether more has come without waiting; traffic is uneven, so that once means little."""

@@ -386,6 +386,7 @@ class Runner:
                 backoff=self._backoff(),
                 ledger=clients.ledger(name),
                 tap=self._explaining.tap(name) if self._explaining is not None else None,
+                members=1 if self._sharing is None or clients.is_silent(name) else self._sharing.members,
             )
             self.connections[name] = connection
             if self._is_read_only or clients.is_silent(name):

@@ -25,7 +25,7 @@ class Sharing:
     of its own. One member `takes_retained` messages, so that they come once. `member` (such as `2`) is what its client
     ids end in; empty for the only process of its machine. `family` is the same for all processes of one supervisor,
     which may use files together; empty for a process that has none. `spoken` says what is to be said of flows that are
-    not shared, empty if nothing.
+    not shared, empty if nothing. `members` are the processes of this machine among which messages are dealt.
     """
 
     group: str
@@ -34,6 +34,7 @@ class Sharing:
     member: str = ""
     family: str = ""
     spoken: Callable[[Sequence[Flow]], str] = lambda _: ""
+    members: int = 1
 
     def source(self, source: Subscribe) -> Subscribe:
         """A subscription of a shared flow, through the group; a group that the user has named stays.

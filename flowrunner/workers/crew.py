@@ -142,6 +142,7 @@ class Crew:
             takes_retained=self._number == 1,
             member=str(self._number),
             family=self._family,
+            members=self._part.members,
         )
 
     def _running(self) -> Running:

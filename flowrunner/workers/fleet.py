@@ -269,7 +269,8 @@ class Fleet:
         elsewhere = frozenset(name for name, owner in self.owners.items() if owner != number)
         alone = frozenset(name for unit in self._units for name in unit.flows)
         nobody = alone - self.owners.keys()
-        return Part(self._group, alone, elsewhere | nobody, has_strangers=bool(self._plan.group))
+        is_wide = bool(self._plan.group)
+        return Part(self._group, alone, elsewhere | nobody, has_strangers=is_wide, members=len(self.posts))
 
     @property
     def _group(self) -> str:

@@ -16,13 +16,14 @@ class Part:
     """What a worker does of all there is to do.
 
     `alone` are the flows with one owner, in whatever worker that is, `elsewhere` those of them that others own. The
-    rest is shared with the others in the `group`, which may be on other machines (`has_strangers`).
+    rest is shared with the others in the `group`: `members` on this machine, and perhaps more (`has_strangers`).
     """
 
     group: str
     alone: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     has_strangers: bool = False
+    members: int = 1
 
 
 @dataclass(frozen=True, slots=True)
