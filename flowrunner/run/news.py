@@ -31,7 +31,7 @@ class ConnectionNews:
         session = terms.session_present
         if session and connection.settings.keep is not None:
             text += "; the session was kept"
-        self._say(connection, "connected", text, "good", protocol=version, away=away, session_present=session)
+        self._say(connection, "connected", text, "info", protocol=version, away=away, session_present=session)
         if away is not None and connection.settings.keep is not None and not session:
             words = "the broker did not keep the session: what it held for us meanwhile is lost"
             self._say(connection, "session-lost", words, "warning")

@@ -202,7 +202,7 @@ class RedisState:
         event = "state-back" if self._was_there else "state-connected"
         self.is_away, self._was_there = False, True
         shown = self._settings.shown
-        self._report.say(event, f"state: {words} {shown}", level="good", url=shown)
+        self._report.say(event, f"state: {words} {shown}", url=shown)
 
 
 def connect(settings: StateSettings) -> "Redis":

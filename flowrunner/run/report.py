@@ -38,7 +38,7 @@ _STYLES = {
     "dim": "2",
     "bold": "1",
 }
-_NEWS = {"connected": "good", "started": "bold"}
+_NEWS = {"connected": "good", "state-connected": "good", "state-back": "good", "started": "bold"}
 _WIDEST_PIPE = 240
 
 

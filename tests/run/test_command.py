@@ -109,6 +109,7 @@ async def test_lines_for_programs_are_json(
         rest, complaints = child.communicate(timeout=PATIENCE)
     events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     assert [event["event"] for event in events] == ["started", "mistake", "mistakes", "connected", "stopped"]
+    assert [event["level"] for event in events] == ["info", "error", "warning", "info", "info"]
     assert events[0]["flows"] == ["copy"]
     assert events[1]["code"] == "bad-topic-filter"
     assert events[3]["protocol"] == "5"
