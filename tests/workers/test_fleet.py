@@ -107,6 +107,26 @@ async def test_a_reload_under_load_swaps_all_workers_and_mixes_nothing(mosquitto
         assert not yard_.said("not-alike")
 
 
+@pytest.mark.broker
+async def test_a_flow_that_gets_and_loses_an_owner_under_load_misses_nothing(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    owned = COPY.replace("steps:", "steps:\n      - dedupe: {key: n, within: 1h}")
+    async with (
+        yard(tmp_path / "flows", mosquitto.settings(), {"copy": COPY}, count=3) as yard_,
+        Hand(mosquitto.settings(), "out/#") as hand,
+    ):
+        number = 0
+        for text in (owned, COPY):
+            sending = asyncio.ensure_future(send(hand, number, number + 300))
+            await asyncio.sleep(0)
+            yard_.write({"copy": text})
+            await yard_.reload()
+            await sending
+            number += 300
+        await eventually(lambda: len({one.topic for one in hand.got}) == number, lambda: len(hand.got))
+
+
 async def test_an_edit_with_a_mistake_keeps_the_old_version_also_in_a_worker_that_starts_later(tmp_path: Path) -> None:
     async with Broker(port=0) as broker:
         settings = ConnectionSettings(host="127.0.0.1", port=broker.port)
