@@ -46,6 +46,7 @@ FIRST_TRY = 3.0
 
 #: Seconds for messages in work at the end.
 LAST_WORK = 5.0
+LAST_WORK_WITHOUT_STATE = 1.0  # where it waits for a server that is away: it has been told for long
 
 
 class Runner:
@@ -87,6 +88,7 @@ class Runner:
         self._work = Work()
         if state is not None:
             self._work.offer("state", partial(self._redis, state))
+        self._remote: RedisState | None = None  # until a flow needs it
         self._promises = Promises()
         self._stores = KeptStores(self.clock, self._state_file(folder))
         self._binding = Binding(
@@ -255,7 +257,10 @@ class Runner:
         for triggers in self._triggers.values():
             triggers.stop()
         self._triggers.clear()
-        await self._leave_groups(is_last=is_last)
+        patience = LAST_WORK_WITHOUT_STATE if self._is_without_state else LAST_WORK
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience if self._is_without_state else None):
+                await self._leave_groups(is_last=is_last)
         self._promises.is_ending = True
         for connection in self.connections.values():
             connection.link.stop()
@@ -263,7 +268,7 @@ class Runner:
         for flow in flows:
             flow.end()
         self._departures.give_up()
-        await asyncio.gather(*(self._departures.finish(flow, LAST_WORK) for flow in flows))
+        await asyncio.gather(*(self._departures.finish(flow, patience) for flow in flows))
         await self._work.close()
         await self._stores.close()
         await asyncio.gather(*(connection.close() for connection in self.connections.values()))
@@ -278,6 +283,11 @@ class Runner:
     def stores(self) -> Mapping[tuple[str, str], Store]:
         """The named values of `state` steps, by flow (empty for those that are shared) and name."""
         return self._stores.known
+
+    @property
+    def _is_without_state(self) -> bool:
+        """Whether messages wait for a server that keeps the state of their steps, and is away."""
+        return self._remote is not None and self._remote.is_away
 
     async def _leave_groups(self, *, is_last: bool) -> None:
         """Do what the brokers have chosen us for among the members of a group, and be chosen no more.
@@ -360,7 +370,7 @@ class Runner:
 
         group = self._sharing.group if self._sharing is not None else group_of(self._clients.client_id("default"))
         project = settings.name or group
-        found = RedisState(settings, project, self.report, backoff=self._backoff())
+        found = self._remote = RedisState(settings, project, self.report, backoff=self._backoff())
         found.open()
         return found
 
