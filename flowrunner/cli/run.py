@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _CONNECTION, _EDITING, _PAGE, _SHOWN = "Broker", "While flows are edited", "Page in the browser", "What is shown"
 
+#: Processes that any machine can carry; beyond, four for each processor. A slip of the finger must not bury it.
+_MOST_WORKERS = 16
+
 _options = compose(
     broker_option_in(_CONNECTION),
     option("--workers", metavar="N", type=click.IntRange(1), default=1, section=_CONNECTION,
@@ -259,6 +262,12 @@ def _workers(given: dict[str, Any]) -> int:
     if count > 1 and given["read_only"]:
         say("with `--read-only` there is one worker: looking takes no work away from anybody")
         return 1
+    processors = os.cpu_count() or 1
+    if count > (most := max(_MOST_WORKERS, 4 * processors)):
+        raise Misuse(
+            f"{count} workers are too many for this machine, of {processors} processors: at most {most}",
+            f"one for each processor is plenty: `--workers {processors}`",
+        )
     return count
 
 

@@ -186,6 +186,22 @@ def test_looking_only_is_done_by_one_process(tmp_path: Path, capsys: pytest.Capt
     assert "with `--read-only` there is one worker" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("processors", "most"), [(2, 16), (16, 64), (None, 16)])
+def test_more_workers_than_the_machine_can_carry_are_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int | None,
+    most: int,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    (tmp_path / "copy.yaml").write_text("subscribe: a\nsteps: [json]\n")
+    assert main(["run", str(tmp_path), "--workers", str(most + 1)]) == 2
+    said = capsys.readouterr().err
+    assert f"{most + 1} workers are too many" in said
+    assert f"at most {most}" in said
+
+
 def test_where_there_are_no_such_sockets_there_is_one_process(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
