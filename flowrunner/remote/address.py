@@ -54,7 +54,7 @@ def parse_state(text: str) -> StateSettings:
     found = _SCHEME.match(text)
     word = found[1].lower() if found else ""
     if not found or word not in SCHEMES:
-        near = suggest(word, SCHEMES) if word else ""
+        near = "unix" if "unix" in word else suggest(word, SCHEMES) if word else ""
         help = f"write `{near}://`" if near else "write `redis://localhost:6379/0`"
         end = len(found[1]) if found else len(text)
         _fail("the address of a Redis begins with `redis`, `rediss` or `unix`", 0, end, help)

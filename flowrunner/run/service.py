@@ -82,11 +82,11 @@ class Service:
         beside = AsyncExitStack()
         try:
             runner.regroup(self._group)
-            await runner.apply(programs)
+            await self._unless_ended(runner.apply(programs))  # workers may take long to start
             if self._explaining is not None:
                 self._explaining.watch(runner, lambda: runner.connections)
             notify.begin_when(runner.heard, lambda: _status(runner))
-            if self._edits is not None:
+            if self._edits is not None and not self._end.is_set():
                 following = Following(self._edits, runner, self._report)
                 self._loop.add_signal_handler(signal.SIGHUP, following.look)
                 await self._unless_ended(runner.tried())
@@ -124,10 +124,14 @@ class Service:
     async def _unless_ended(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for something, or for the end."""
         assert self._end is not None
-        either = [asyncio.ensure_future(work), asyncio.ensure_future(self._end.wait())]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        for waiting in either:
-            waiting.cancel()
+        working, ending = asyncio.ensure_future(work), asyncio.ensure_future(self._end.wait())
+        try:
+            await asyncio.wait([working, ending], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            ending.cancel()
 
     def _desk(self, runner: Runs, following: Following, edits: Edits) -> "AbstractAsyncContextManager[object]":
         """Answers `flowrunner status` and `flowrunner tap`."""

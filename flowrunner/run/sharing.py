@@ -76,7 +76,8 @@ def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: b
     others = [flow for flow, _ in found if not (flow.is_remote if is_state_shared is None else is_state_shared)]
     freed = [flow.name for flow in others if is_freed_by_shared_state(flow)]
     state = f", or share the memory of {name_list(freed)} (`state: redis://...`)" if freed else ""
-    return f"in the group `{group}` every machine runs {names} by itself: give them to one machine{state}"
+    them = "it" if len(named) == 1 else "them"
+    return f"in the group `{group}` every machine runs {names} by itself: give {them} to one machine{state}"
 
 
 def group_of(text: str) -> str:

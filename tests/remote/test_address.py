@@ -59,6 +59,13 @@ def test_mistakes(text: str, message: str, part: str) -> None:
     assert text[caught.value.start : caught.value.end] == part
 
 
+@pytest.mark.parametrize(("text", "help"), [("redis+unix:///run/redis.sock", "unix"), ("reddis://h", "redis")])
+def test_the_word_that_was_meant_is_proposed(text: str, help: str) -> None:
+    with pytest.raises(BadAddress) as caught:
+        parse_state(text)
+    assert caught.value.help == f"write `{help}://`"
+
+
 @given(st.text(max_size=30) | st.text("redis:/@[]?#&=%.0aé", max_size=40).map("redis://".__add__))
 def test_any_text_is_an_address_or_a_mistake_with_a_place(text: str) -> None:
     try:

@@ -18,7 +18,7 @@ from tests.run.fakes import Hand, until
 
 __all__ = ["redis_server"]
 
-pytestmark = [pytest.mark.broker, pytest.mark.redis]
+pytestmark = [pytest.mark.broker, pytest.mark.redis, pytest.mark.soak]
 
 FLOW = """
 subscribe: {topic: in, qos: 1, share: team}

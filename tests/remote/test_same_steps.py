@@ -30,6 +30,7 @@ LEFT_OUT: dict[str, str] = {
     "state: test_of_several_bounds_for_one_name_the_largest_counts": _STORE,
     "state: test_what_is_shared_is_not_the_flow_s_own": _STORE,
     "state: test_many_distinct_keys_stay_within_the_bound": _STORE,
+    "state: test_a_million_distinct_keys_stay_within_the_bound": _STORE,
     "state: test_what_is_kept_is_there_after_a_restart": _JOURNAL,
     "state: test_keeping_may_begin_with_an_edit": _JOURNAL,
     "state: test_what_is_over_or_evicted_is_not_kept_either": _JOURNAL,

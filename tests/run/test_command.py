@@ -7,7 +7,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from flowrunner.broker import Broker
 from flowrunner.cli import main
 from flowrunner.connections import ConnectionSettings
 from flowrunner.run.embedded import start_embedded
+from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.report import Report
+from flowrunner.run.runner import Runner
 from flowrunner.run.service import Service
 from tests.mosquitto import Mosquitto, free_port
 from tests.run.fake_broker import fake_broker, version_of
@@ -213,3 +215,33 @@ async def test_a_named_broker_is_waited_for() -> None:
     service = Service({"default": settings}, Report(told.lines.append))
     await stopped_when(service, FakeProgram("flow", "a"), told, "trying again and again")
     assert "embedded" not in told.text
+
+
+async def test_an_end_that_comes_while_workers_start_is_obeyed(tmp_path: Path) -> None:
+    class Slow(Runner):
+        """Takes for ever to start."""
+
+        async def apply(self, programs: Iterable[AnyProgram]) -> None:  # noqa: ARG002 - the signature of `Runs`
+            begun.set()
+            await asyncio.Event().wait()
+
+    begun, told = asyncio.Event(), Told()
+    report = Report(told.lines.append)
+    service = Service({}, report, make=lambda: Slow({}, report, folder=tmp_path))
+    running = asyncio.ensure_future(service.run([]))
+    await begun.wait()
+    service.stop()
+    await asyncio.wait_for(running, PATIENCE)
+    assert told.lines[-1] == "stopped after 0 messages\n"
+
+
+async def test_what_keeps_workers_from_starting_is_not_swallowed(tmp_path: Path) -> None:
+    class Broken(Runner):
+        """Cannot start."""
+
+        async def apply(self, programs: Iterable[AnyProgram]) -> None:  # noqa: ARG002 - the signature of `Runs`
+            raise RuntimeError("no")
+
+    report = Report(lambda _: None)
+    with pytest.raises(RuntimeError, match="no"):
+        await Service({}, report, make=lambda: Broken({}, report, folder=tmp_path)).run([])
