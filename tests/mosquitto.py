@@ -44,6 +44,7 @@ class Mosquitto:
         self._config = config
         self._talks = ["-v"] if is_talkative else []
         self._child: subprocess.Popen[bytes] | None = None
+        self._has_listened = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -63,7 +64,15 @@ class Mosquitto:
         return ConnectionSettings(**{"host": "127.0.0.1", "port": self.port, **changes})  # type: ignore[arg-type]
 
     def start(self) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it listens; on another port if somebody has taken this one before it ever did."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._try_to_start(deadline):
+            if not self._has_listened:
+                self.port = free_port()
+
+    def _try_to_start(self, deadline: float) -> bool:
+        """Start it and wait until it listens; false if somebody else does there."""
+        before = len(self.log)
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "mosquitto.conf"
         config.write_text(f"user {getuser()}\nlistener {self.port} 127.0.0.1\n{self._config}")
@@ -72,16 +81,20 @@ class Mosquitto:
             self._child = subprocess.Popen(
                 [program, *self._talks, "-c", str(config)], stdout=log, stderr=log, cwd=self.folder
             )
-        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self._child.poll() is not None:
+                if "Address already in use" in self.log[before:]:
+                    return False
                 raise AssertionError(f"mosquitto did not start:\n{self.log}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
-                time.sleep(0.005)
+                pass
             else:
-                return
+                if " running" in self.log[before:]:  # it was not somebody else who answered
+                    self._has_listened = True
+                    return True
+            time.sleep(0.005)
         raise AssertionError(f"mosquitto does not listen:\n{self.log}")
 
     def stop(self) -> None:
