@@ -9,7 +9,7 @@ import click
 
 from flowrunner.cli import terminal
 from flowrunner.cli.options import make_command, option, paths_argument
-from flowrunner.cli.paths import load_flows
+from flowrunner.cli.paths import existing
 from flowrunner.diagnostics import Diagnostic, Format, has_errors, render
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ def command(paths: tuple[Path, ...], format: Format) -> int:
     brackets behind the word error can be looked up: flowrunner explain CODE.
     """
     from flowrunner.read.delivery import acknowledged_early
+    from flowrunner.read.load import load
+    from flowrunner.read.unread_settings import unread_settings
 
-    loaded = load_flows(paths)
-    found = {*loaded.diagnostics, *compare_with_schema(loaded), *across_flows(loaded)}
+    files = existing(paths)
+    loaded = load(files, allow=None)
+    found = {*loaded.diagnostics, *unread_settings(files), *compare_with_schema(loaded), *across_flows(loaded)}
     color = format == "full" and terminal.wants_color(sys.stdout)
     sys.stdout.write(render(found, format, color=color))
     sys.stdout.flush()

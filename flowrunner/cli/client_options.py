@@ -9,7 +9,7 @@ import click
 
 from flowrunner.cli.letters import checked_topic, payload_bytes
 from flowrunner.cli.options import Misuse
-from flowrunner.cli.paths import DEFAULT_PATH
+from flowrunner.cli.paths import DEFAULT_PATH, tell_of_unread_settings
 from flowrunner.connections import DEFAULT_PORTS, ConnectionSettings, Protocol, TlsSettings
 from flowrunner.diagnostics import has_errors
 from flowrunner.errors import FlowError
@@ -151,6 +151,7 @@ def _address_of_settings() -> ConnectionSettings:
     from flowrunner.read.load import find_settings
     from flowrunner.read.settings import DEFAULT, read_settings
 
+    tell_of_unread_settings([DEFAULT_PATH])
     settings, mistakes = read_settings(find_settings([DEFAULT_PATH]), environment=os.environ)
     if has_errors(mistakes):
         raise FlowError(mistakes)

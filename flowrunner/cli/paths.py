@@ -1,10 +1,12 @@
 """Turns the paths of a command line into flows."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowrunner.cli.options import Misuse
-from flowrunner.cli.terminal import say
+from flowrunner.cli.terminal import say, wants_color
 from flowrunner.diagnostics import has_errors, name_list, suggest
 from flowrunner.errors import FlowError
 
@@ -23,7 +25,18 @@ def load_flows(paths: tuple[Path, ...], *, url: str | None = None, allow: frozen
     """
     from flowrunner.read.load import load
 
-    return load(existing(paths), url=url, allow=allow)
+    found = existing(paths)
+    tell_of_unread_settings(found)
+    return load(found, url=url, allow=allow)
+
+
+def tell_of_unread_settings(paths: Sequence[Path]) -> None:
+    """Warn of a `flowrunner.yaml` that lies beside the folder of the flows: it is easily believed to hold."""
+    from flowrunner.diagnostics import render
+    from flowrunner.read.unread_settings import unread_settings
+
+    if found := unread_settings(paths):
+        say(render(found, color=wants_color(sys.stderr)))
 
 
 def existing(paths: tuple[Path, ...]) -> tuple[Path, ...]:

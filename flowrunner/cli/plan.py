@@ -12,7 +12,7 @@ import click
 
 from flowrunner.cli import terminal
 from flowrunner.cli.options import Misuse, json_option, make_command, option, paths_argument
-from flowrunner.cli.paths import existing
+from flowrunner.cli.paths import existing, tell_of_unread_settings
 
 if TYPE_CHECKING:
     from flowrunner.compile.outline import Outline, Subscription
@@ -50,6 +50,7 @@ def command(paths: tuple[Path, ...], folder: Path | None, *, as_json: bool) -> N
     paths = existing(paths)
     if folder is not None and not folder.is_dir():
         raise Misuse(f"there is no folder `{folder}`")
+    tell_of_unread_settings(paths)
     plan = make_plan(paths, folder or (paths[0] if paths[0].is_dir() else paths[0].parent))
     if as_json:
         print(json.dumps(plan.as_json(), ensure_ascii=False, indent=2))

@@ -209,9 +209,10 @@ class _Run:
     def _report_mistakes(self) -> None:
         found = sorted(set(self._contents.diagnostics), key=lambda diagnostic: diagnostic.sort_key)
         errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
-        for diagnostic in errors:
+        unread = [diagnostic for diagnostic in found if diagnostic.code == "unread-settings"]
+        for diagnostic in [*errors, *unread]:
             self._report.frame(diagnostic)
-        if count := len(found) - len(errors):
+        if count := len(found) - len(errors) - len(unread):
             words = f"{count} warning{'' if count == 1 else 's'}, which `flowrunner check` shows"
             self._report.say("warnings", words, count=count)
         files = dict.fromkeys(one.span.source.name for one in errors)

@@ -11,7 +11,7 @@ import click
 
 from flowrunner.cli import terminal
 from flowrunner.cli.options import Misuse, json_option, make_command, option, paths_argument
-from flowrunner.cli.paths import existing
+from flowrunner.cli.paths import existing, tell_of_unread_settings
 from flowrunner.cli.test_lines import Progress, coverage_table, heading, ruled, summary
 from flowrunner.diagnostics import Diagnostic, render
 
@@ -74,9 +74,9 @@ def command(paths: tuple[Path, ...], **given: Any) -> int:
         if given[name]:
             raise Misuse(f"`--{name.removeprefix('is_').replace('written', 'write')}` goes with `--from`")
     run = _Run(_choice(given["choice"]), given)
-    if given["is_watched"]:
-        return _watch(existing(paths), run)
-    return run.run(*_tests(existing(paths)))
+    found = existing(paths)
+    tell_of_unread_settings(found)
+    return _watch(found, run) if given["is_watched"] else run.run(*_tests(found))
 
 
 def _load(paths: Sequence[Path]) -> "Loaded":

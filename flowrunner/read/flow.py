@@ -21,7 +21,7 @@ from flowrunner.read.nodes import List, Map, Node, Scalar
 from flowrunner.read.permission import Beginnings, find_forbidden
 from flowrunner.read.settings import Settings
 from flowrunner.read.step_list import FlowContext
-from flowrunner.read.words import FLOW_WORDS
+from flowrunner.read.words import FLOW_WORDS, SETTINGS_WORDS
 from flowrunner.records import dataclass
 from flowrunner.report import Refused, Report
 from flowrunner.sources import Source as Trigger
@@ -282,7 +282,13 @@ def explain_flow_key(key: Scalar, steps: Mapping[str, type[Step]]) -> Diagnostic
     word = key.text
     known = [option.name for option in options_of(FlowKeys)]
     message = f"a flow has no key `{word}`"
-    if near := suggest(word, known):
+    if Path(key.span.source.name).name == "flowrunner.yml":
+        help = "settings are read from `flowrunner.yaml`: rename the file"
+    elif word in SETTINGS_WORDS:
+        what = f"`{word}:` stands" if word in ("connections", "group") else "the broker is set"
+        example = "" if word == "group" else ", such as `connections: {default: mqtt://localhost}`"
+        help = f"{what} in `flowrunner.yaml`, in the folder of the flows{example}"
+    elif near := suggest(word, known):
         help = f"did you mean `{near}`?"
     elif word in steps:
         message, help = f"`{word}` is a step", f"put it into the list below `steps:`: `- {word}: ...`"

@@ -252,8 +252,10 @@ class Library(Generic[Program]):
 
     def _places(self) -> Places:
         """What to keep an eye on from now on."""
-        beside = {path if path in self._folders else path.parent for path in self._paths}
-        files = {*self._files, *self._paths, *(folder / SETTINGS_FILE for folder in beside), *self._settings.references}
+        homes = {path if path in self._folders else path.parent for path in self._paths}
+        # one that appears a folder further up is not read, and that is said
+        homes |= {Path(os.path.abspath(folder)).parent for folder in homes}  # noqa: PTH100 - links stay links
+        files = {*self._files, *self._paths, *(folder / SETTINGS_FILE for folder in homes), *self._settings.references}
         for file in self._files.values():
             files.update(file.references)
         return Places(self._folders, frozenset(files.difference(self._folders)))

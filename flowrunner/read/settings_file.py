@@ -7,10 +7,11 @@ from typing import Protocol
 from unicodedata import normalize
 
 from flowrunner.connections import ConnectionSettings
-from flowrunner.diagnostics import Diagnostic, has_errors
+from flowrunner.diagnostics import Diagnostic, as_json, has_errors
 from flowrunner.read.digests import Digest, Look
 from flowrunner.read.load import find_settings
 from flowrunner.read.settings import Settings, read_settings
+from flowrunner.read.unread_settings import unread_settings
 
 Words = frozenset[str]
 """Words of which at least one stands in every flow file that a change of the settings concerns."""
@@ -44,6 +45,8 @@ class SettingsFile:
         self._url = url
         self._path: Path | None = None
         self._digest: Digest = b"never read"
+        self._mistakes: tuple[Diagnostic, ...] = ()
+        self._unread: tuple[Diagnostic, ...] = ()
         self.references: dict[Path, Digest] = {}
         self.settings = Settings()
         self.diagnostics: tuple[Diagnostic, ...] = ()
@@ -53,6 +56,13 @@ class SettingsFile:
 
     def refresh(self, look: Look) -> None:
         """Read the settings again, if anything changed. With a mistake in them the old ones stay."""
+        self._refresh(look)
+        unread = unread_settings(self._paths)
+        if [*map(as_json, unread)] != [*map(as_json, self._unread)]:  # else it is no news
+            self._unread = tuple(unread)
+        self.diagnostics = (*self._mistakes, *self._unread)
+
+    def _refresh(self, look: Look) -> None:
         self.reconnect = self.words = frozenset()
         self.stays = ()
         path = find_settings(self._paths)
@@ -65,7 +75,7 @@ class SettingsFile:
         files = self._read()[0].files
         before, self.references = self.references, {file: look.digest(file) for file in files}
         settings, diagnostics = self._read()  # again: now nothing in it is older than what was noted of its files
-        self.diagnostics = tuple(diagnostics)
+        self._mistakes = tuple(diagnostics)
         if is_first:
             self.settings = settings
         elif not has_errors(diagnostics):

@@ -38,6 +38,11 @@ FLOW_WORDS = {
     "test": "tests",
 }
 
+#: At the top of a flow, of what stands in the settings.
+SETTINGS_WORDS = frozenset(
+    {"broker", "brokers", "connections", "group", "host", "mqtt", "password", "server", "url", "user", "username"}
+)
+
 #: In a list of steps; the first of several that exists is meant.
 STEP_WORDS = {
     "action": ("publish",),

@@ -260,3 +260,16 @@ def test_schema_is_written_where_it_is_wanted(run: Run, folder: Path) -> None:
     assert (folder / "schemas/flow.schema.json").read_text() == printed.out
     (folder / "file").touch()
     assert run("schema", "-o", "file/x.json").err.startswith("error: `file/x.json` cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    "words", [["check"], ["test"], ["plan"], ["try", "heat", "-t", "a", "-m", "1"], ["eject", "heat"]]
+)
+def test_settings_beside_the_flows_are_said_and_change_no_exit_code(
+    run: Run, flows: Path, folder: Path, words: list[str]
+) -> None:
+    (flows / "heat.yaml").write_text(GOOD)
+    (folder / "flowrunner.yaml").write_text("vars: {site: graz}\n")
+    result = run(*words)
+    assert result.code == 0
+    assert (result.out + result.err).count("warning[unread-settings]") == 1

@@ -1,6 +1,7 @@
 """The keys of a flow: what the reader accepts, the schema accepts as well."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from flowrunner.options import options_of
+from flowrunner.read.flow import read_flows
 from flowrunner.read.keys import FlowKeys
 from flowrunner.read.schema import flow_schema
+from flowrunner.read.settings import Settings
 from flowrunner.sources import Subscribe
 from flowrunner.steps import all_steps
+from flowrunner.text import Source
 from tests.flow_host import diagnose, read, refused
 
 SCHEMA = Draft7Validator(flow_schema(all_steps()))
@@ -139,3 +143,23 @@ def test_mistake_in_a_subscription(subscribe: str, message: str) -> None:
 def test_level_named_like_a_constant_is_refused() -> None:
     found = refused("subscribe: a/+site\nvars: {site: graz}\nsteps: []\n")
     assert (found.code, found.message) == ("reserved-name", "`site` is a constant of `vars` and cannot be set")
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "help"),
+    [
+        (
+            "heat.yaml",
+            "connections",
+            "`connections:` stands in `flowrunner.yaml`, in the folder of the flows, such as ",
+        ),
+        ("heat.yaml", "group", "`group:` stands in `flowrunner.yaml`, in the folder of the flows"),
+        ("heat.yaml", "broker", "the broker is set in `flowrunner.yaml`, in the folder of the flows, such as "),
+        ("flowrunner.yml", "vars_", "settings are read from `flowrunner.yaml`: rename the file"),
+        ("flowrunner.yml", "connections", "settings are read from `flowrunner.yaml`: rename the file"),
+    ],
+)
+def test_settings_in_a_flow_file_are_said_where_they_belong(file: str, key: str, help: str) -> None:
+    source = Source(f"flows/{file}", f"{key}: x\nsubscribe: a\nsteps: []\n")
+    _, found = read_flows(source, name="heat", folder=Path(), settings=Settings(), steps=all_steps())
+    assert [(one.code, one.helps[0][: len(help)]) for one in found] == [("unknown-key", help)]
