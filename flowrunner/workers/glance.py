@@ -3,16 +3,15 @@
 import os
 import resource
 import sys
-from collections.abc import Collection, Mapping, Sized
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from flowrunner.clock import Clock
 from flowrunner.diagnostics import Diagnostic
 from flowrunner.records import dataclass
 from flowrunner.run.failures import Failures
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow, base_name
-from flowrunner.run.shown import Connected
+from flowrunner.run.shown import Connected, Shows
 from flowrunner.run.timings import Counts
 
 Place = tuple[str, str, str, int]
@@ -75,24 +74,12 @@ class Glance:
     memory: int
 
 
-class Glanced(Protocol):
-    """A runner, as far as it is glanced at."""
+class Glanced(Shows, Protocol):
+    """A runner that does all itself, as far as it is glanced at: what counts is there, and not only what it counted."""
 
     @property
     def flows(self) -> Mapping[str, LiveFlow]:
         """What runs, by name."""
-
-    @property
-    def connections(self) -> Mapping[str, Connected]:
-        """The connections in use, by name."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the flows."""
-
-    @property
-    def stores(self) -> Mapping[tuple[str, str], Sized]:
-        """The named values of `state` steps."""
 
     @property
     def failures(self) -> Failures:

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
 from flowrunner.compile.program import as_message
 from flowrunner.compile.taps import Where
 from flowrunner.errors import StepError
-from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.read.flow import Flow
-from flowrunner.run.shown import Remembers
+from flowrunner.run.shown import Published, Remembers
 from flowrunner.run.tapping import Watcher
 from flowrunner.workers.asking import Answer, Ask, Publish, Recall, Refused, Request, Seen, Tap
 from flowrunner.workers.glance import Glanced, Glancer
@@ -29,23 +28,8 @@ Row = tuple[Any, ...]
 `("look", tap, time, now, number, where, step, values)` and `("note", tap, time, now, number or 0, kind, about)`."""
 
 
-class Onlooked(Glanced, Protocol):
-    """A runner that can be looked into."""
-
-    async def tap(self, watchers: Mapping[str, Watcher], by: str = "page") -> frozenset[str]:
-        """Have these flows looked into."""
-
-    async def publish(
-        self,
-        connection: str,
-        topic: str,
-        payload: bytes,
-        qos: int = 0,
-        retain: bool = False,  # noqa: FBT001, FBT002 - the signature of `Publish`
-        properties: Properties = NO_PROPERTIES,
-        /,
-    ) -> None:
-        """Publish on a connection."""
+class Onlooked(Glanced, Published, Protocol):
+    """The same, as far as others look into it."""
 
     def remember(self) -> Remembers:
         """What remembers the last messages of each flow from now on."""
