@@ -257,9 +257,10 @@ class Runner:
         for triggers in self._triggers.values():
             triggers.stop()
         self._triggers.clear()
-        patience = LAST_WORK_WITHOUT_STATE if self._is_without_state else LAST_WORK
+        is_without_state = self._is_without_state
+        patience = LAST_WORK_WITHOUT_STATE if is_without_state else LAST_WORK
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience if self._is_without_state else None):
+            async with asyncio.timeout(patience if is_without_state else None):
                 await self._leave_groups(is_last=is_last)
         self._promises.is_ending = True
         for connection in self.connections.values():
