@@ -11,11 +11,10 @@ from flowrunner.errors import FlowrunnerError, StepError
 from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.run.live import Program
 from flowrunner.run.recent import MOST, Arrived
-from flowrunner.run.shown import Worker
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.timings import Counts
 from flowrunner.workers.asking import Answer, Ask, Colleague, Publish, Recall, Refused, Tap
-from flowrunner.workers.mirror import FleetConnection, FleetFailures, FleetFlow, Mirror
+from flowrunner.workers.mirror import Mirror
 from flowrunner.workers.relay import Relay
 from flowrunner.workers.values import unpack
 
@@ -32,19 +31,17 @@ _MOST_WAITING = 3
 _log = logging.getLogger("flowrunner.workers")
 
 
-class Looking:
-    """What is shown of workers, and what those who look ask of them; see `flowrunner.run.shown.Published`.
+class Looking(Mirror):
+    """A mirror that asks the workers what they have to tell, for those who look; see `flowrunner.run.shown.Published`.
 
-    Whoever runs them says which programs run (`show`), which workers are there (`began`, `ended`), and who owns which
-    flows (`own`). When flows are exchanged, `prepare` comes first, and `tap_of` is what each worker is to know then;
-    whoever does that holds `changing`, so that nobody has other ones tapped meanwhile.
+    When flows are exchanged, `prepare` comes first, and `tap_of` is what each worker is to know then; whoever does that
+    holds `changing`, so that nobody has other ones tapped meanwhile.
     """
 
     def __init__(
         self, clock: Clock, settings: Callable[[str], ConnectionSettings], colleagues: Callable[[], Sequence[Colleague]]
     ) -> None:
-        self.clock = clock
-        self._mirror = Mirror(clock, settings)
+        super().__init__(clock, settings)
         self._relay = Relay(clock)
         self._colleagues = colleagues
         self._waiting: dict[int, int] = {}
@@ -53,58 +50,20 @@ class Looking:
         self._memory: Memories | None = None
         self.changing = asyncio.Lock()
 
-    @property
-    def flows(self) -> Mapping[str, FleetFlow]:
-        """What runs, by name."""
-        return self._mirror.flows
-
-    @property
-    def connections(self) -> Mapping[str, FleetConnection]:
-        """The connections in use, by name."""
-        return self._mirror.connections
-
-    @property
-    def stores(self) -> Mapping[tuple[str, str], range]:
-        """The named values of `state` steps, by flow and name."""
-        return self._mirror.stores
-
-    @property
-    def failures(self) -> FleetFailures:
-        """What failed."""
-        return self._mirror.failures
-
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        """The processes that work for us."""
-        return self._mirror.workers
-
-    @property
-    def timings(self) -> Mapping[str, Counts]:
-        """How long flows took for messages."""
-        return self._mirror.timings
-
-    def show(self, programs: Iterable[Program]) -> None:
-        """These programs run now."""
-        self._mirror.show(programs)
-
-    def own(self, owned: Mapping[int, Collection[str]]) -> None:
-        """These flows run in one worker each, by its number."""
-        self._mirror.owned = owned
-
     def began(self, number: int, process: int) -> None:
-        """A worker answers from now on: it has just been started, perhaps again."""
+        """See `Mirror`: from now on the worker answers, and owes nobody an answer."""
         self._waiting.pop(number, None)
-        self._mirror.began(number, process)
+        super().began(number, process)
 
     def ended(self, number: int) -> None:
-        """A worker has ended; what it counted stays, and what it saw is shown."""
+        """See `Mirror`; what the worker saw is shown."""
         self._relay.end(number)
-        self._mirror.ended(number)
+        super().ended(number)
 
     def take(self, number: int, answer: Answer) -> None:
         """Take what a worker tells of itself, also unasked, such as at its end."""
         if answer.glance is not None:
-            self._mirror.take(number, answer.glance)
+            self.take_glance(number, answer.glance)
         self._relay.take(number, answer)
 
     def prepare(self, programs: Iterable[Program]) -> None:
@@ -210,7 +169,7 @@ class Looking:
             return
         finally:
             self._waiting[number] = max(self._waiting.get(number, 0) - 1, 0)
-        if self._mirror.process_of(number) == process:
+        if self.process_of(number) == process:
             self.take(number, answer)
 
     async def _answer(self, one: Colleague, task: "asyncio.Task[Any]", patience: float = PATIENCE) -> Any:

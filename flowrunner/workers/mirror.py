@@ -246,8 +246,8 @@ class _Member:
 class Mirror:
     """What workers tell, as one runner.
 
-    `show` says which programs run, `began` and `ended` which workers are there; `take` what each of them tells.
-    `settings` are those of a connection, by its name.
+    Whoever runs them says which programs run (`show`), which workers are there (`began`, `ended`), and who owns which
+    flows (`own`); `take_glance` takes what each worker tells. `settings` are those of a connection, by its name.
     """
 
     def __init__(self, clock: Clock, settings: Callable[[str], ConnectionSettings]) -> None:
@@ -255,8 +255,8 @@ class Mirror:
         self.flows: dict[str, FleetFlow] = {}
         self.connections: dict[str, FleetConnection] = {}
         self.failures = FleetFailures()
-        self.owned: Mapping[int, Collection[str]] = {}
         self._settings = settings
+        self._owned: Mapping[int, Collection[str]] = {}
         self._sums: dict[str, FlowSum] = {}
         self._dropped: set[Line] = set()
         self._members: dict[int, _Member] = {}
@@ -266,7 +266,7 @@ class Mirror:
     def workers(self) -> tuple[Worker, ...]:
         """The workers, also those that are away for a moment."""
         members = sorted(self._members.items())
-        return tuple(replace(one.worker, owned=tuple(sorted(self.owned.get(number, ())))) for number, one in members)
+        return tuple(replace(one.worker, owned=tuple(sorted(self._owned.get(number, ())))) for number, one in members)
 
     @property
     def stores(self) -> Mapping[tuple[str, str], range]:
@@ -304,6 +304,10 @@ class Mirror:
         for name in before.keys() - self.flows.keys():
             self._dropped.update(self._sums.pop(name, FlowSum()).counts.lines)
 
+    def own(self, owned: Mapping[int, Collection[str]]) -> None:
+        """These flows run in one worker each, by its number."""
+        self._owned = owned
+
     def began(self, number: int, process: int) -> None:
         """A worker is there, for the first time or again."""
         known = self._members.get(number)
@@ -331,12 +335,7 @@ class Mirror:
         self.failures.end(number)
         self._dropped = {line for line in self._dropped if line[0] != number}
 
-    def forget(self, number: int) -> None:
-        """A worker will not come back."""
-        self.ended(number)
-        self._members.pop(number, None)
-
-    def take(self, number: int, glance: Glance) -> None:
+    def take_glance(self, number: int, glance: Glance) -> None:
         """Take what a worker tells."""
         member = self._members.get(number)
         if member is None or not member.worker.process:
