@@ -14,7 +14,7 @@ from flowrunner.records import dataclass
 from flowrunner.run.live import Program
 from flowrunner.run.tapping import Moment, Wanted, Watcher
 from flowrunner.workers.asking import Answer, Closely, Rooms, Tap
-from flowrunner.workers.mirror import anchored, sources_of
+from flowrunner.workers.fleet_failures import anchored, sources_of
 from flowrunner.workers.onlooker import Row
 from flowrunner.workers.values import unpack
 
