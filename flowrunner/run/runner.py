@@ -26,7 +26,7 @@ from flowrunner.run.permission import harmless, limited, showing, unshared
 from flowrunner.run.promises import Promises
 from flowrunner.run.report import Report
 from flowrunner.run.routing import Want
-from flowrunner.run.sharing import Sharing, alone, group_of
+from flowrunner.run.sharing import Sharing, WholeFlows, alone, group_of
 from flowrunner.run.state_file import KeptStores, StateFile
 from flowrunner.run.tapping import Watcher
 from flowrunner.run.traffic import Traffic
@@ -107,7 +107,7 @@ class Runner:
         self._departures = Departures(report, self._stores.forget_unused, self._sweep)
         self._changing = asyncio.Lock()
         self._guard: LoopGuard | None = None
-        self._whole = ""
+        self._whole = WholeFlows(report)
 
     async def apply(self, programs: Iterable[Program]) -> None:
         """Run exactly these programs; those that run already go on as they are.
@@ -413,12 +413,9 @@ class Runner:
             self.report.say("not-reloadable", words, level="warning", connection=name, setting="client_id")
 
     def _say_what_is_whole(self) -> None:
-        """Name the flows that every machine of the group runs by itself, whenever they are other ones."""
         owned = [flow.program.flow for flow in self.flows.values() if flow.is_owned]
         words = self._sharing.spoken(owned) if self._sharing is not None and owned else ""
-        if words and words != self._whole:
-            self.report.say("not-shared", words, level="warning", flows=[flow.name for flow in owned])
-        self._whole = words
+        self._whole.say(words, owned)
 
     def _is_owned(self, flow: Flow) -> bool:
         return self._sharing is not None and not self._sharing.is_shared(flow)

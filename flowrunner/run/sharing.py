@@ -11,6 +11,7 @@ from flowrunner.diagnostics import name_list
 from flowrunner.read.flow import Flow as CheckedFlow
 from flowrunner.records import dataclass
 from flowrunner.run.live import Flow
+from flowrunner.run.report import Report
 from flowrunner.sources import Subscribe
 
 #: Flows that a line names with the reasons why they have one owner.
@@ -60,14 +61,16 @@ def alone(group: str, *, is_state_shared: bool | None = None) -> Sharing:
 
     def spoken(flows: Sequence[Flow]) -> str:
         owned = [flow for flow in flows if isinstance(flow, CheckedFlow)]
-        return spoken_whole(group, owned, is_state_shared=is_state_shared)
+        found = [(flow, owner_reasons(flow, is_state_shared=is_state_shared)) for flow in owned]
+        return spoken_whole(group, found, is_state_shared=is_state_shared)
 
     return Sharing(group, is_shared, spoken=spoken)
 
 
-def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: bool | None = None) -> str:
-    """Flows that every machine of a group runs by itself, with the reasons, and what to do; empty if there are none."""
-    found = [(flow, owner_reasons(flow, is_state_shared=is_state_shared)) for flow in flows]
+def spoken_whole(
+    group: str, found: Sequence[tuple[CheckedFlow, Sequence[str]]], *, is_state_shared: bool | None = None
+) -> str:
+    """What to do about flows that every machine of a group runs by itself, each with its reasons; empty without any."""
     named = [f"`{flow.name}` ({', '.join(reasons)})" for flow, reasons in found if reasons]
     if not named:
         return ""
@@ -78,6 +81,20 @@ def spoken_whole(group: str, flows: Sequence[CheckedFlow], *, is_state_shared: b
     state = f", or share the memory of {name_list(freed)} (`state: redis://...`)" if freed else ""
     them = "it" if len(named) == 1 else "them"
     return f"in the group `{group}` every machine runs {names} by itself: give {them} to one machine{state}"
+
+
+class WholeFlows:
+    """Says which flows every machine of a group runs by itself, whenever they are other ones."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._words = ""
+
+    def say(self, words: str, flows: Sequence[Flow]) -> None:
+        """Say these words about them, if there are any, and others than the last time."""
+        if words and words != self._words:
+            self._report.say("not-shared", words, level="warning", flows=[flow.name for flow in flows])
+        self._words = words
 
 
 def group_of(text: str) -> str:

@@ -20,6 +20,7 @@ from flowrunner.run.runner import Runner
 from flowrunner.run.sharing import Sharing
 from flowrunner.workers.asking import Tap
 from flowrunner.workers.forwarding import Forwarding
+from flowrunner.workers.once import Once
 from flowrunner.workers.onlooker import Onlooker
 from flowrunner.workers.orders import Begin, Part, Running
 from flowrunner.workers.snapshot import Delta, GivenSettings, Snapshot
@@ -60,7 +61,7 @@ class Crew:
         )
         self.onlooker = Onlooker(self.runner)
         self._applying = asyncio.Lock()
-        self._digests: dict[int, tuple[Flow, bytes]] = {}
+        self._digests = Once(digest_of)
 
     @property
     def flows(self) -> Mapping[str, LiveFlow]:
@@ -146,15 +147,10 @@ class Crew:
         )
 
     def _running(self) -> Running:
-        known, self._digests = self._digests, {}
-        found = {}
-        for name, live in self.runner.flows.items():
-            flow = live.program.flow
-            assert isinstance(flow, Flow)
-            kept = known.get(id(flow)) or (flow, digest_of(flow))
-            self._digests[id(flow)] = kept
-            found[name] = kept[1]
-        return found
+        flows = {name: live.program.flow for name, live in self.runner.flows.items()}
+        checked = {name: flow for name, flow in flows.items() if isinstance(flow, Flow)}
+        self._digests.keep(checked.values())
+        return {name: self._digests.of(flow) for name, flow in checked.items()}
 
 
 class _Chosen:

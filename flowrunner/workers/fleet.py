@@ -10,7 +10,6 @@ from typing import Any
 
 from flowrunner.clock import Clock
 from flowrunner.compile import Program
-from flowrunner.compile.owners import owner_reasons, ties_of
 from flowrunner.connections import ConnectionSettings
 from flowrunner.diagnostics import name_list
 from flowrunner.errors import FlowrunnerError
@@ -24,15 +23,16 @@ from flowrunner.run.identity import client_id
 from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.report import Report
 from flowrunner.run.runner import FIRST_TRY
-from flowrunner.run.sharing import group_of, spoken_whole
+from flowrunner.run.sharing import group_of
 from flowrunner.run.shown import Connected, Remembers, ShownFlow, Tallies, Worker
 from flowrunner.run.tapping import Watcher
 from flowrunner.sources import Subscribe
+from flowrunner.workers.alike import Alike
 from flowrunner.workers.chorus import Chorus
-from flowrunner.workers.crew import digest_of
 from flowrunner.workers.looking import Looking
 from flowrunner.workers.orders import Apply, Begin, Heard, Part, Reconnect, Running, Tell, Tried
-from flowrunner.workers.ownership import Present, Unit, assign, units_of
+from flowrunner.workers.ownership import Present
+from flowrunner.workers.owning import Owning
 from flowrunner.workers.post import EARLY, Post
 from flowrunner.workers.snapshot import Copies, Delta, History
 
@@ -62,18 +62,16 @@ class Fleet:
     def __init__(self, connections: Mapping[str, ConnectionSettings], report: Report, plan: Plan) -> None:
         self.report = report
         self.clock: Clock = LoopClock()
-        self.owners: dict[str, int] = {}
         self._plan = plan
         self._ids: dict[str, str] = {}
         self._settings = self._named(connections)
         self._history = History()
-        self._units: tuple[Unit, ...] = ()
+        self._owning = Owning(report)
         self._said: dict[str, bytes] = {}
-        self._expected: dict[str, bytes] = {}
         self._family = token_hex(8)
-        self._whole = ""
         self._looking = Looking(self.clock, lambda name: self._settings[name], self._colleagues)
         self._changing = self._looking.changing
+        self._alike = Alike(self._looking, report)
         self._chorus = Chorus(
             report, self.clock, lambda: frozenset(post.number for post in self.posts if post.process is not None)
         )
@@ -104,17 +102,16 @@ class Fleet:
             delta = self._plan.copies.take(contents.settings, self.clock.now())
             self._history.add(delta, contents)
             self._own(enabled)
-            self._expected = {name: digest_of(one.flow) for name, one in enabled.items() if isinstance(one.flow, Flow)}
             self._looking.prepare(enabled.values())
             if is_first:
                 for post in self.posts:
                     post.fill()
                 await asyncio.gather(*(post.tried.wait() for post in self.posts))
-                self._mirror(enabled, {})
+                self._alike.show(enabled, {})
                 self._say_how()
                 return
             answers = await self._ask_all(lambda post: self._applying(delta, post.number))
-            self._mirror(enabled, answers)
+            self._alike.show(enabled, answers)
 
     def regroup(self, group: str | None) -> None:
         """See `Runner.regroup`; without a name the workers form a group of their own."""
@@ -167,6 +164,11 @@ class Fleet:
     async def refresh(self, states: Collection[str] | None = ()) -> None:
         """See `flowrunner.run.shown.Shows`."""
         await self._looking.refresh(states)
+
+    @property
+    def owners(self) -> Mapping[str, int]:
+        """The worker that a flow runs in, for those that need one owner."""
+        return self._owning.owners
 
     @property
     def flows(self) -> Mapping[str, ShownFlow]:
@@ -230,35 +232,16 @@ class Fleet:
     def _own(self, programs: Mapping[str, AnyProgram]) -> None:
         """Find out which flows need one owner, and give them one."""
         flows = {name: one.flow for name, one in programs.items() if isinstance(one.flow, Flow)}
-        alone = {name: flow for name, flow in flows.items() if owner_reasons(flow)}
-        self._say_what_is_whole(list(alone.values()))
-        ties: dict[str, list[str]] = {}
-        for name, flow in alone.items():
-            for tie in ties_of(flow):
-                ties.setdefault(tie, []).append(name)
-        units = units_of(alone, ties.values())
-        self._units = tuple(
-            replace(unit, can_wait=any(self._is_kept(flows[name]) for name in unit.flows)) for unit in units
-        )
+        self._owning.take(flows, self._plan.group, self._is_kept)
         self._assign()
-
-    def _say_what_is_whole(self, flows: Sequence[Flow]) -> None:
-        """Name the flows that every machine of a group runs by itself, whenever they are other ones."""
-        words = spoken_whole(self._plan.group, flows) if self._plan.group else ""
-        if words and words != self._whole:
-            self.report.say("not-shared", words, level="warning", flows=[flow.name for flow in flows])
-        self._whole = words
 
     def _assign(self) -> None:
         there = frozenset(post.number for post in self.posts if post.is_there)
         if not self.owners and not there:
             there = frozenset(post.number for post in self.posts)
         away = frozenset(post.number for post in self.posts if not post.is_there and not post.is_early)
-        self.owners = assign(self._units, Present(there, away), self.owners)
-        owned: dict[int, list[str]] = {}
-        for name, owner in self.owners.items():
-            owned.setdefault(owner, []).append(name)
-        self._looking.own(owned)
+        self._owning.assign(Present(there, away))
+        self._looking.own(self._owning.owned)
 
     def _is_kept(self, flow: Flow) -> bool:
         """Whether a broker keeps for a flow what comes while its owner is away."""
@@ -266,11 +249,9 @@ class Fleet:
         return any(self._settings[source.connection].keep is not None for source in sources)
 
     def _part(self, number: int) -> Part:
-        elsewhere = frozenset(name for name, owner in self.owners.items() if owner != number)
-        alone = frozenset(name for unit in self._units for name in unit.flows)
-        nobody = alone - self.owners.keys()
-        is_wide = bool(self._plan.group)
-        return Part(self._group, alone, elsewhere | nobody, has_strangers=is_wide, members=len(self.posts))
+        owning, is_wide = self._owning, bool(self._plan.group)
+        elsewhere = owning.elsewhere(number)
+        return Part(self._group, owning.alone, elsewhere, has_strangers=is_wide, members=len(self.posts))
 
     @property
     def _group(self) -> str:
@@ -296,7 +277,7 @@ class Fleet:
 
     def _began(self, post: Post, running: Running) -> None:
         """A worker is there."""
-        self._compare(post.number, running)
+        self._alike.compare(post.number, running)
         if post is self.posts[0]:
             for name, payload in self._said.items():
                 self._send(post, Tell(name, payload))
@@ -319,7 +300,7 @@ class Fleet:
         """Have flows without an owner run somewhere, and tell the workers whom that concerns."""
         async with self._changing:
             before = {post.number: self._part(post.number) for post in self.posts}
-            owners = dict(self.owners)
+            owners = self.owners
             self._assign()
             moved = {name: owner for name, owner in self.owners.items() if owners.get(name) != owner}
             if not moved:
@@ -345,47 +326,10 @@ class Fleet:
             answers[number] = answer
         return answers
 
-    def _mirror(self, programs: Mapping[str, AnyProgram], answers: Mapping[int, Running]) -> None:
-        """Stand for what runs now; a flow that could begin nowhere is the one it was."""
-        before, shown = self.flows, dict(programs)
-        for name, program in programs.items():
-            old = before.get(name)
-            found = [running[name] for running in answers.values() if name in running]
-            is_old = bool(found) and self._expected.get(name) not in found
-            if is_old and old is not None and old.program is not program:
-                shown[name] = old.program
-        self._looking.show(shown.values())
-        for number, running in answers.items():
-            self._compare(number, running)
-
-    def _compare(self, number: int, running: Running) -> None:
-        """Say where a worker runs another version of a flow than the others."""
-        for name, digest in running.items():
-            live = self.flows.get(name)
-            if live is not None and isinstance(live.program.flow, Flow) and digest_of(live.program.flow) != digest:
-                words = f"worker {number} runs another version of `{name}` than the others"
-                self.report.say("not-alike", words, level="warning", flow=name, worker=number)
-
     def _say_how(self) -> None:
         """Say who runs what."""
-        shared = sorted(name for name in self.flows if name not in self.owners)
-        parts = [f"{len(self.posts)} workers"]
-        if shared:
-            parts.append(f"shared: {_few(shared)}")
-        owned = []
-        for name, owner in sorted(self.owners.items()):
-            flow = self.flows[name].program.flow if name in self.flows else None
-            reason = owner_reasons(flow)[0] if isinstance(flow, Flow) else ""
-            owned.append(f"{name} ({reason}) on {owner}")
-        if owned:
-            parts.append(f"one owner each: {_few(owned)}")
-        self.report.say(
-            "workers",
-            "; ".join(parts),
-            workers=len(self.posts),
-            shared=shared,
-            owners=dict(sorted(self.owners.items())),
-        )
+        flows = {name: live.program.flow for name, live in self.flows.items()}
+        self._owning.say({name: flow for name, flow in flows.items() if isinstance(flow, Flow)}, len(self.posts))
 
     def _send(self, post: Post, order: object) -> None:
         """Have something done, of which nobody waits for the answer."""
@@ -400,8 +344,3 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _few(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
