@@ -167,7 +167,8 @@ class _Run:
         return Explaining(self._report)
 
     def _fleet(self) -> "Fleet":
-        from flowrunner.workers.fleet import Fleet, Plan
+        from flowrunner.workers.fleet import Fleet
+        from flowrunner.workers.plan import Plan
 
         assert self._copies is not None
         plan = Plan(

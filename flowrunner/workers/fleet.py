@@ -3,57 +3,29 @@
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from flowrunner.clock import Clock
-from flowrunner.compile import Program
 from flowrunner.connections import ConnectionSettings
 from flowrunner.diagnostics import name_list
 from flowrunner.errors import FlowrunnerError
 from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.read.flow import Flow
-from flowrunner.read.library import Library
-from flowrunner.records import dataclass
-from flowrunner.remote.address import StateSettings
 from flowrunner.run.clock import LoopClock
-from flowrunner.run.identity import client_id
 from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.report import Report
 from flowrunner.run.runner import FIRST_TRY
-from flowrunner.run.sharing import group_of
 from flowrunner.run.shown import Connected, Remembers, ShownFlow, Tallies, Worker
 from flowrunner.run.tapping import Watcher
-from flowrunner.sources import Subscribe
 from flowrunner.workers.alike import Alike
+from flowrunner.workers.briefing import Briefing
 from flowrunner.workers.chorus import Chorus
 from flowrunner.workers.looking import Looking
-from flowrunner.workers.orders import Apply, Begin, Heard, Part, Reconnect, Running, Tell, Tried
+from flowrunner.workers.orders import Heard, Reconnect, Running, Tell, Tried
 from flowrunner.workers.ownership import Present
 from flowrunner.workers.owning import Owning
+from flowrunner.workers.plan import Plan
 from flowrunner.workers.post import EARLY, Post
-from flowrunner.workers.snapshot import Copies, Delta, History
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a fleet is to run: `count` workers, the flows of a library, and whose files are copied for them.
-
-    `folder` is where `.flowrunner/` keeps client ids and values. Without a `group` the workers form one of their own.
-    `state` is the Redis in which steps remember, None if they do so in the workers.
-    """
-
-    count: int
-    library: Library[Program]
-    copies: Copies
-    paths: Sequence[Path]
-    folder: Path | None
-    allow: frozenset[str] = frozenset()
-    group: str = ""
-    is_explained: bool = False
-    state: StateSettings | None = None
 
 
 class Fleet:
@@ -62,14 +34,10 @@ class Fleet:
     def __init__(self, connections: Mapping[str, ConnectionSettings], report: Report, plan: Plan) -> None:
         self.report = report
         self.clock: Clock = LoopClock()
-        self._plan = plan
-        self._ids: dict[str, str] = {}
-        self._settings = self._named(connections)
-        self._history = History()
         self._owning = Owning(report)
         self._said: dict[str, bytes] = {}
-        self._family = token_hex(8)
-        self._looking = Looking(self.clock, lambda name: self._settings[name], self._colleagues)
+        self._looking = Looking(self.clock, lambda name: self._briefing.settings[name], self._colleagues)
+        self._briefing = Briefing(plan, connections, self._owning, self._looking.tap_of)
         self._changing = self._looking.changing
         self._alike = Alike(self._looking, report)
         self._chorus = Chorus(
@@ -82,7 +50,7 @@ class Fleet:
                 number,
                 report,
                 self.clock,
-                begin=self._beginning,
+                begin=self._briefing.begin,
                 hear=self._chorus.hear,
                 question=self._looking.question,
                 answered=self._looking.take,
@@ -97,10 +65,8 @@ class Fleet:
         """Run exactly these programs, which are those of the library, in all workers; return when all have them."""
         async with self._changing:
             enabled = {one.flow.name: one for one in programs if one.flow.is_enabled}
-            is_first = not self._history.deltas
-            contents = self._plan.library.contents
-            delta = self._plan.copies.take(contents.settings, self.clock.now())
-            self._history.add(delta, contents)
+            is_first = self._briefing.is_empty
+            delta = self._briefing.take(self.clock.now())
             self._own(enabled)
             self._looking.prepare(enabled.values())
             if is_first:
@@ -110,20 +76,20 @@ class Fleet:
                 self._alike.show(enabled, {})
                 self._say_how()
                 return
-            answers = await self._ask_all(lambda post: self._applying(delta, post.number))
+            answers = await self._ask_all(lambda post: self._briefing.apply(delta, post.number))
             self._alike.show(enabled, answers)
 
     def regroup(self, group: str | None) -> None:
         """See `Runner.regroup`; without a name the workers form a group of their own."""
-        self._plan = replace(self._plan, group=group or "")
+        self._briefing.group = group or ""
 
     async def reconnect(
         self, connections: Mapping[str, ConnectionSettings], names: Collection[str] = ()
     ) -> tuple[str, ...]:
         """See `Runner.reconnect`; the names of the connections that any worker connects anew."""
         async with self._changing:
-            self._settings = self._named(connections)
-            order = Reconnect(self._settings, tuple(names))
+            self._briefing.use(connections)
+            order = Reconnect(self._briefing.settings, tuple(names))
             answers = await self._ask_all(lambda _: order)
             return tuple(sorted({name for found in answers.values() for name in found}))
 
@@ -220,19 +186,10 @@ class Fleet:
     def _colleagues(self) -> list[Post]:
         return [post for post in self.posts if post.is_there]
 
-    def _named(self, connections: Mapping[str, ConnectionSettings]) -> dict[str, ConnectionSettings]:
-        """Connections with their client ids, which are made here: once for all workers."""
-        found = {}
-        for name, settings in {"default": ConnectionSettings(), **connections}.items():
-            if settings.client_id is None and name not in self._ids:
-                self._ids[name] = client_id(name, self._plan.folder)
-            found[name] = replace(settings, client_id=settings.client_id or self._ids[name])
-        return found
-
     def _own(self, programs: Mapping[str, AnyProgram]) -> None:
         """Find out which flows need one owner, and give them one."""
         flows = {name: one.flow for name, one in programs.items() if isinstance(one.flow, Flow)}
-        self._owning.take(flows, self._plan.group, self._is_kept)
+        self._owning.take(flows, self._briefing.group, self._briefing.is_kept)
         self._assign()
 
     def _assign(self) -> None:
@@ -242,38 +199,6 @@ class Fleet:
         away = frozenset(post.number for post in self.posts if not post.is_there and not post.is_early)
         self._owning.assign(Present(there, away))
         self._looking.own(self._owning.owned)
-
-    def _is_kept(self, flow: Flow) -> bool:
-        """Whether a broker keeps for a flow what comes while its owner is away."""
-        sources = [source for source in flow.sources if isinstance(source, Subscribe)]
-        return any(self._settings[source.connection].keep is not None for source in sources)
-
-    def _part(self, number: int) -> Part:
-        owning, is_wide = self._owning, bool(self._plan.group)
-        elsewhere = owning.elsewhere(number)
-        return Part(self._group, owning.alone, elsewhere, has_strangers=is_wide, members=len(self.posts))
-
-    @property
-    def _group(self) -> str:
-        return self._plan.group or group_of(self._settings["default"].client_id or "")
-
-    def _beginning(self, number: int) -> Begin:
-        plan = self._plan
-        return Begin(
-            tuple(plan.paths),
-            plan.folder,
-            plan.allow,
-            self._settings,
-            self._history.deltas,
-            self._part(number),
-            self._looking.tap_of(number),
-            self._family,
-            plan.is_explained,
-            plan.state,
-        )
-
-    def _applying(self, delta: Delta | None, number: int) -> Apply:
-        return Apply(delta, self._part(number), self._looking.tap_of(number))
 
     def _began(self, post: Post, running: Running) -> None:
         """A worker is there."""
@@ -299,14 +224,14 @@ class Fleet:
     async def _rearrange(self) -> None:
         """Have flows without an owner run somewhere, and tell the workers whom that concerns."""
         async with self._changing:
-            before = {post.number: self._part(post.number) for post in self.posts}
+            before = {post.number: self._briefing.part(post.number) for post in self.posts}
             owners = self.owners
             self._assign()
             moved = {name: owner for name, owner in self.owners.items() if owners.get(name) != owner}
             if not moved:
                 return
-            concerned = [post for post in self.posts if self._part(post.number) != before[post.number]]
-            answers = await self._ask_all(lambda post: self._applying(None, post.number), concerned)
+            concerned = [post for post in self.posts if self._briefing.part(post.number) != before[post.number]]
+            answers = await self._ask_all(lambda post: self._briefing.apply(None, post.number), concerned)
             for number in sorted(set(moved.values()) & answers.keys()):
                 names = sorted(name for name, owner in moved.items() if owner == number)
                 words = f"{name_list(names)} run{'s' if len(names) == 1 else ''} in worker {number} now"

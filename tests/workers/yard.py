@@ -15,7 +15,8 @@ from flowrunner.connections import ConnectionSettings
 from flowrunner.read.library import Library
 from flowrunner.run.reload import Reloader
 from flowrunner.run.report import News, Report
-from flowrunner.workers.fleet import Fleet, Plan
+from flowrunner.workers.fleet import Fleet
+from flowrunner.workers.plan import Plan
 from flowrunner.workers.snapshot import Copies
 from tests.run.fakes import Told
 
