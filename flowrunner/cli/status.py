@@ -42,6 +42,10 @@ def command(
     when its version runs, and which version is stale because its file holds a mistake. For each connection: whether
     the broker is there, and what was published. Rates are those since somebody looked last.
 
+    With `flowrunner run --workers N` the numbers are those of all workers together, their process numbers and how often
+    one was started again stand above, and the column WORKER says which worker runs a flow: the number of the one that
+    does, or `all`.
+
     The runner of PATHS [flows/] is asked, over a socket that only you can reach. Exit code 0: it answered; 2: wrong
     usage; 3: there is no runner.
     """
