@@ -25,7 +25,7 @@ from flowrunner.workers.orders import Heard, Reconnect, Running, Tell, Tried
 from flowrunner.workers.ownership import Present
 from flowrunner.workers.owning import Owning
 from flowrunner.workers.plan import Plan
-from flowrunner.workers.post import EARLY, Post
+from flowrunner.workers.post import EARLY, SILENCE, Post
 
 
 class Fleet:
@@ -174,7 +174,9 @@ class Fleet:
         self._is_closing = True
         for task in list(self._tasks):
             task.cancel()
+        saying = asyncio.get_running_loop().call_later(SILENCE, self._say_who_is_awaited)
         await asyncio.gather(*(post.close() for post in self.posts))
+        saying.cancel()
         self._chorus.stop()
         await self._looking.close()
 
@@ -182,6 +184,13 @@ class Fleet:
         """End all workers at once."""
         for post in self.posts:
             post.kill()
+
+    def _say_who_is_awaited(self) -> None:
+        late = [post for post in self.posts if post.process is not None]
+        if late:
+            names = ", ".join(f"{post.number} (process {post.pid})" for post in late)
+            words = f"waiting for worker{'' if len(late) == 1 else 's'} {names} to finish: Ctrl-C once more ends it all"
+            self.report.say("waiting-for-workers", words, workers=[post.number for post in late])
 
     def _colleagues(self) -> list[Post]:
         return [post for post in self.posts if post.is_there]

@@ -22,6 +22,9 @@ BEGINNING = 120.0
 #: Seconds that a worker has to end in good order.
 FAREWELL = 20.0
 
+#: Seconds after which somebody who ends all of them is told whom that waits for.
+SILENCE = 2.0
+
 
 class Post:
     """One place among the workers, by its `number`.
@@ -113,8 +116,7 @@ class Post:
                     if self._task is not None:
                         await asyncio.shield(self._task)
             except TimeoutError:
-                words = f"worker {self.number} did not finish within {FAREWELL:.0f} s: it is killed"
-                self._report.say("worker-killed", words, level="warning", worker=self.number)
+                self._say_killed(f"did not finish within {FAREWELL:.0f} s")
                 process.kill()
             except FlowrunnerError:
                 process.kill()
@@ -133,6 +135,8 @@ class Post:
             has_begun = self.is_there
             self._forget()
             if self.is_ending:
+                if words.startswith("did not answer"):
+                    self._say_killed(words)
                 return
             self.is_early = monotonic() - began < EARLY and (self.restarts > 0 or not has_begun)
             self._ended(self)
@@ -185,6 +189,11 @@ class Post:
     def _forget(self) -> None:
         self.process = None
         self.there.clear()
+
+    def _say_killed(self, words: str) -> None:
+        self._report.say(
+            "worker-killed", f"worker {self.number} {words}: it is killed", level="warning", worker=self.number
+        )
 
     def _say(self, words: str, wait: float) -> None:
         text = f"worker {self.number} {words}: "

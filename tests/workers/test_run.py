@@ -208,3 +208,34 @@ def test_where_there_are_no_such_sockets_there_is_one_process(
     monkeypatch.delattr("socket.AF_UNIX")
     assert main(["run", str(tmp_path), "--workers", "2"]) == 2
     assert "needs sockets between processes" in capsys.readouterr().err
+
+
+@pytest.mark.broker
+async def test_whom_the_end_waits_for_is_said_and_a_second_interrupt_ends_it(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    with started(tmp_path / "flows", mosquitto.settings(), copy=COPY) as run:
+        await run.is_up()
+        workers = run.workers
+        os.kill(workers[1], signal.SIGSTOP)
+        run.child.send_signal(signal.SIGINT)
+        await eventually(lambda: run.said("waiting-for-workers"))
+        (said,) = run.said("waiting-for-workers")
+        assert said["message"] in {
+            f"waiting for worker {number} (process {workers[1]}) to finish: Ctrl-C once more ends it all"
+            for number in (1, 2)
+        }
+        run.child.send_signal(signal.SIGINT)
+        assert await run.ended() == 130
+        await eventually(lambda: not any(map(is_alive, workers)))
+
+
+@pytest.mark.broker
+async def test_a_worker_that_is_killed_at_the_end_is_named(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "BEAT", 0.1)
+    async with yard(tmp_path / "flows", mosquitto.settings(), {"copy": COPY}) as place:
+        os.kill(place.processes[2], signal.SIGSTOP)
+    (killed,) = place.said("worker-killed")
+    assert killed["text"] == "worker 2 did not answer for 1 s: it is killed"
