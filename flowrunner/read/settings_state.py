@@ -10,7 +10,7 @@ from flowrunner.diagnostics import Diagnostic
 from flowrunner.read.nodes import Node
 from flowrunner.read.settings_kinds import Kind, Place, bad_address
 from flowrunner.records import dataclass
-from flowrunner.remote.address import StateSettings, parse_state
+from flowrunner.remote.address import FILES, StateSettings, parse_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,15 @@ class StateAddress(Kind):
             message = f"`{place.key}` needs a package that is not installed"
             helps = ("install it: `pip install 'flowrunner[redis]'`",)
             raise place.report.refuse(Diagnostic("missing-extra", message, node.span.first_line(), helps=helps))
-        return self.with_file(found, node, place)
+        return self.with_files(found, node, place)
 
-    def with_file(self, found: StateSettings, node: Node, place: Place) -> StateSettings:
-        """The same with the path of its certificate from where flowrunner runs."""
-        if not found.ca:
-            return found
-        path = place.folder / Path(found.ca)
-        place.files.append(path)
-        if not path.is_file():
-            message = f"the file of `ca` in `{place.key}` is not there"
-            helps = ("a relative path begins at the folder of this file",)
-            raise place.report.refuse(Diagnostic("unreadable-file", message, node.span.first_line(), helps=helps))
-        return replace(found, ca=str(path))
+    def with_files(self, found: StateSettings, node: Node, place: Place) -> StateSettings:
+        """The same with the paths of its certificates from where flowrunner runs."""
+        files = {name: str(place.folder / given) for name in FILES if (given := getattr(found, name))}
+        for name, path in files.items():
+            place.files.append(Path(path))
+            if not Path(path).is_file():
+                message = f"the file of `{name}` in `{place.key}` is not there"
+                helps = ("a relative path begins at the folder of this file",)
+                raise place.report.refuse(Diagnostic("unreadable-file", message, node.span.first_line(), helps=helps))
+        return replace(found, **files)  # type: ignore[arg-type]

@@ -14,7 +14,10 @@ DEFAULT_PORT = 6379
 
 _SCHEME = re.compile(r"([^/@\[\]?#]*)://")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.-]+)")
-_KEYS = {"redis": ("name",), "rediss": ("name", "ca"), "unix": ("name", "db")}
+_KEYS = {"redis": ("name",), "rediss": ("name", "ca", "cert", "key"), "unix": ("name", "db")}
+
+#: The options of an address that name a file.
+FILES = ("ca", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class StateSettings:
     """Where steps keep what they remember: a Redis.
 
     `name` is what the keys of this project begin with there; empty where the address does not say. `ca` is the file
-    with the certificate of the authority that signed that of the server.
+    with the certificate of the authority that signed that of the server, `cert` and `key` are ours, if it wants one.
     """
 
     scheme: str = "redis"
@@ -34,6 +37,8 @@ class StateSettings:
     password: str | None = field(default=None, repr=False)
     name: str = ""
     ca: str = ""
+    cert: str = ""
+    key: str = ""
 
     @property
     def shown(self) -> str:
@@ -47,7 +52,8 @@ class StateSettings:
 def parse_state(text: str) -> StateSettings:
     """Where a Redis is, from `redis://[user:password@]host:port/db`, `rediss://...` (TLS), `unix:///path?db=0`.
 
-    `?name=plant` names the project. User and password are percent-decoded. Raises BadAddress.
+    `?name=plant` names the project, `?ca=ca.pem&cert=me.pem&key=me.key` the files for TLS. User and password are
+    percent-decoded. Raises BadAddress.
     """
     if blank := re.search(r"[\s\x00-\x1f\x7f]", text):
         _fail("an address holds no blanks", blank.start(), blank.end())
@@ -64,7 +70,7 @@ def parse_state(text: str) -> StateSettings:
     at = text.rfind("@", found.end(), end)
     username, password = _user(text, found.end(), at) if at >= 0 else (None, None)
     start = at + 1 if at >= 0 else found.end()
-    rest = {"username": username, "password": password, "name": given.get("name", ""), "ca": given.get("ca", "")}
+    rest = {"username": username, "password": password, **{key: given[key] for key in given if key != "db"}}
     if word == "unix":
         if not text[start:end].startswith("/") or end == start + 1:
             _fail("the path of the socket is missing", start, end, "write `unix:///run/redis/redis.sock`")
@@ -88,11 +94,13 @@ def _query(text: str, start: int, scheme: str) -> dict[str, str]:
     for key, value in given.items():
         place = text.find(key, start)
         if key not in known:
-            shown = " and ".join(f"`{one}=`" for one in known)
-            help = f"there {'is' if len(known) == 1 else 'are'} {shown}"
+            shown = [f"`{one}=`" for one in known]
+            help = f"there {'is' if len(known) == 1 else 'are'} {' and '.join(', '.join(shown).rsplit(', ', 1))}"
             _fail("this is no option of such an address", start, len(text), help)
         if not value or (key == "db" and not re.fullmatch(r"[0-9]{1,5}", value)):
             _fail("the value of this option is missing, or is none", place if place >= 0 else start, len(text))
+    if ("cert" in given) != ("key" in given):
+        _fail("`cert=` and `key=` belong together", start, len(text))
     return given
 
 

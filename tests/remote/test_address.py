@@ -23,6 +23,7 @@ from flowrunner.remote.address import StateSettings, parse_state
         ("redis://h:7000/3", StateSettings("redis", "h", 7000, "", 3), "redis://h:7000/3"),
         ("redis://:p%40ss@h/1", StateSettings("redis", "h", 6379, "", 1, None, "p@ss"), "redis://h:6379/1"),
         ("rediss://me:secret@h?name=a", StateSettings("rediss", "h", 6379, "", 0, "me", "secret", "a"), "rediss://h:6379/0"),
+        ("rediss://h?ca=a&cert=b&key=c", StateSettings("rediss", "h", ca="a", cert="b", key="c"), "rediss://h:6379/0"),
         ("redis://[::1]:7000", StateSettings("redis", "::1", 7000), "redis://[::1]:7000/0"),
         ("unix:///run/r.sock?db=2&name=x", StateSettings("unix", "", 0, "/run/r.sock", 2, name="x"), "unix:///run/r.sock?db=2"),
         ("unix://me:pw@/run/r.sock", StateSettings("unix", "", 0, "/run/r.sock", 0, "me", "pw"), "unix:///run/r.sock"),
@@ -48,6 +49,7 @@ def test_addresses(text: str, expected: StateSettings, shown: str) -> None:
         ("redis://a@b@h", "a `@` in a user name or password must be written `%40`", "@"),
         ("redis://h 1", "an address holds no blanks", " "),
         ("redis://h?ca=x", "this is no option of such an address", "?ca=x"),
+        ("rediss://h?cert=x", "`cert=` and `key=` belong together", "?cert=x"),
         ("unix://?db=0", "the path of the socket is missing", ""),
         ("unix:///a?db=x", "the value of this option is missing, or is none", "db=x"),
     ],
@@ -123,14 +125,21 @@ def test_without_the_package_it_is_said_how_to_get_it(tmp_path: Path, monkeypatc
     assert "pip install 'flowrunner[redis]'" in shown
 
 
-def test_a_certificate_that_is_not_there(tmp_path: Path) -> None:
-    _, shown = settings_of(tmp_path, "state: rediss://h?ca=ca.pem\n")
-    assert "the file of `ca` in `state` is not there" in shown
-    (tmp_path / "ca.pem").write_text("x")
-    found, shown = settings_of(tmp_path, "state: rediss://h?ca=ca.pem\n")
+@pytest.mark.parametrize("missing", ["ca", "cert", "key"])
+def test_a_certificate_that_is_not_there(tmp_path: Path, missing: str) -> None:
+    for name in {"ca", "cert", "key"} - {missing}:
+        (tmp_path / f"{name}.pem").write_text("x")
+    text = "state: rediss://h?ca=ca.pem&cert=cert.pem&key=key.pem\n"
+    _, shown = settings_of(tmp_path, text)
+    assert f"the file of `{missing}` in `state` is not there" in shown
+    (tmp_path / f"{missing}.pem").write_text("x")
+    found, shown = settings_of(tmp_path, text)
     assert shown == ""
     assert found.state is not None
-    assert found.state.ca == str(tmp_path / "ca.pem")
+    assert [found.state.ca, found.state.cert, found.state.key] == [
+        str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")
+    ]
+    assert set(found.files) == {tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem"}
 
 
 def folder_of_flows(folder: Path) -> Path:

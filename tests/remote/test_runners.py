@@ -191,6 +191,7 @@ async def test_redis_restarts_in_the_middle(broker: Mosquitto, tmp_path: Path) -
                 if number == 200:
                     await until(lambda: len(hand.got) > 50)
                     server.kill()
+                if number == 300:
                     await until(lambda: team.told.count("trying again and again"))
                 if number == 400:
                     server.start()
