@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from flowrunner.errors import FlowrunnerError
 from flowrunner.records import dataclass
-from flowrunner.remote.scripts import Script
+from flowrunner.remote.script import Script
 
 #: Seconds after which Redis forgets a step that no message came to, where nothing says how long it needs to remember.
 LONGEST = 400 * 86_400.0

@@ -9,7 +9,8 @@ from flowrunner.fields import name_kind
 from flowrunner.jsons import loads
 from flowrunner.lines import Turn
 from flowrunner.remote.place import Limits
-from flowrunner.remote.scripts import GET, INCREMENT, SET, Script
+from flowrunner.remote.script import Script
+from flowrunner.remote.value_scripts import GET, INCREMENT, SET
 from flowrunner.remote.worker import RemoteWorker, Result
 
 _SCRIPTS: Mapping[str, Script] = {"get": GET, "set": SET, "increment": INCREMENT}

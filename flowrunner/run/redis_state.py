@@ -13,7 +13,8 @@ from flowrunner.errors import StepError
 from flowrunner.records import dataclass
 from flowrunner.remote.address import StateSettings
 from flowrunner.remote.place import Answer, Limits, part
-from flowrunner.remote.scripts import ALL, CHECK, Script
+from flowrunner.remote.script import Script
+from flowrunner.remote.scripts import ALL, CHECK
 from flowrunner.run.backoff import Backoff
 from flowrunner.run.redis_words import elsewhere, is_lasting, is_passing, reason
 

@@ -74,9 +74,9 @@ class Changed(RememberingStep):
         return to.expression("JOB(KEY, VALUE, BAND, AGE)", **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.gate_scripts import CHANGED
+        from flowrunner.remote.gate_worker import GateWorker
         from flowrunner.remote.place import Limits
-        from flowrunner.remote.scripts import CHANGED
-        from flowrunner.remote.worker import GateWorker
 
         return GateWorker(host, CHANGED, place.path, Limits(self.max_keys, self.ttl))
 

@@ -65,9 +65,9 @@ class Dedupe(RememberingStep):
         return to.expression("JOB(BY, OWN, WITHIN)", WITHIN=to.dynamic(self.within, check_duration), **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.gate_scripts import DEDUPE
+        from flowrunner.remote.gate_worker import GateWorker
         from flowrunner.remote.place import Limits, microseconds
-        from flowrunner.remote.scripts import DEDUPE
-        from flowrunner.remote.worker import GateWorker
 
         longest = self.within if isinstance(self.within, float) else None
         return GateWorker(host, DEDUPE, place.path, Limits(self.max_keys, self.ttl, longest), microseconds(longest))

@@ -79,9 +79,10 @@ class Throttle(GatingStep):
         return to.expression("JOB(KEY, _held)", JOB=to.helper(latest_job), KEY=self.plain_key(to))
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.holding_worker import LatestWorker
         from flowrunner.remote.place import Limits, microseconds
-        from flowrunner.remote.scripts import LATEST, LATEST_RING, THROTTLE
-        from flowrunner.remote.worker import LatestWorker, ThrottleWorker
+        from flowrunner.remote.throttle_scripts import LATEST, LATEST_RING, THROTTLE
+        from flowrunner.remote.worker import ThrottleWorker
 
         statics = (str(self.rate[0]), microseconds(self.rate[1]))
         if self.is_cut():

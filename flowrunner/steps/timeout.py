@@ -83,9 +83,9 @@ class Timeout(HoldingStep):
         return to.expression("JOB(KEY, _held, AFTER)", AFTER=to.dynamic(self.seconds, check_duration), **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.holding_worker import TimeoutWorker
         from flowrunner.remote.place import Limits, microseconds
-        from flowrunner.remote.scripts import TIMEOUT, TIMEOUT_RING
-        from flowrunner.remote.worker import TimeoutWorker
+        from flowrunner.remote.timeout_scripts import TIMEOUT, TIMEOUT_RING
 
         nobody = _Nobody(f"timeout/{place.flow}")
         statics = ("1" if self.repeat else "0", microseconds(self.own_seconds))

@@ -100,9 +100,9 @@ class Window(HoldingStep):
         return to.expression("JOB(KEY, _held, EVERY, LAST, GAP)", **holes)
 
     def remote_worker(self, host: Host, place: "Place") -> "RemoteWorker":
+        from flowrunner.remote.holding_worker import WindowWorker
         from flowrunner.remote.place import Limits
-        from flowrunner.remote.scripts import WINDOW, WINDOW_RING
-        from flowrunner.remote.worker import WindowWorker
+        from flowrunner.remote.window_scripts import WINDOW, WINDOW_RING
 
         most = self.max_items if self.count is None else self.count
         statics = (str(most), "0" if self.count is None else "1")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from flowrunner.remote.address import StateSettings
 from flowrunner.remote.place import Answer, Limits
-from flowrunner.remote.scripts import INCREMENT
+from flowrunner.remote.value_scripts import INCREMENT
 from flowrunner.run.redis_state import RedisState
 from flowrunner.run.report import Report
 from tests.run.fakes import Told, quick_backoff, until

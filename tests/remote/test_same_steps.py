@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowrunner.clock import VirtualClock
-from flowrunner.remote import worker
+from flowrunner.remote import holding_worker
 from flowrunner.run.redis_state import RedisState
 from flowrunner.run.report import Report
 from tests.beside import shared_loop
@@ -53,7 +53,7 @@ def remote(common_redis: RedisServer) -> Iterator[None]:
 
     FlowHost.remote = make
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "LOOK", 600.0)  # nobody else leaves anything behind, and virtual hours pass
+        patch.setattr(holding_worker, "LOOK", 600.0)  # nobody else leaves anything behind, and virtual hours pass
         yield
     FlowHost.remote = None
     for one in made:
