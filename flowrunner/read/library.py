@@ -16,7 +16,7 @@ from flowrunner.read.document import read_bytes
 from flowrunner.read.files import Disk, Files
 from flowrunner.read.flow import Flow, FlowFile, never_called, read_flow_file
 from flowrunner.read.index import NameIndex
-from flowrunner.read.load import SETTINGS_FILE, same_name, shown_name, unreadable
+from flowrunner.read.load import SETTINGS_FILE, find_settings, same_name, shown_name, unreadable
 from flowrunner.read.settings import Settings
 from flowrunner.read.settings_file import KeepsSettings, SettingsFile, is_concerned
 from flowrunner.records import dataclass
@@ -102,6 +102,7 @@ class Library(Generic[Program]):
     def refreshing(self, touched: Collection[Path] = ()) -> Iterator[None]:
         """The same in small pieces, so that others get their turn in between; `contents` is new afterwards."""
         self._look.begin(touched)
+        were_settings_broken = has_errors(self._settings.diagnostics)
         self._settings.refresh(self._look)
         asked = None if self._settings.words else self._known_ones(touched)
         found = self._find() if asked is None else dict.fromkeys(self._files)
@@ -130,6 +131,9 @@ class Library(Generic[Program]):
             waiting = []
         yield
         mended = [path for path in self._files if path in broken and not self._files[path].is_broken]
+        settings = find_settings(self._paths)
+        if settings and were_settings_broken and not has_errors(self._settings.diagnostics):
+            mended.append(settings)
         self.contents = self._assemble(edited, read, mended)
         self._look.forget(self.contents.places.files)
 

@@ -110,7 +110,7 @@ class Reloader:
             after = self._library.contents
             is_regrouped = before.settings.group != after.settings.group
             is_other = is_regrouped or bool(after.stays)
-            if not (after.edited or after.read or after.reconnect or after.news or is_other):
+            if not (after.edited or after.read or after.mended or after.reconnect or after.news or is_other):
                 return None
             return await self._take_up(before, after, began)
 
@@ -210,9 +210,6 @@ class Reloader:
                 live.program = program
 
     async def _connect(self, after: Contents[Program]) -> tuple[str, ...]:
-        for key in after.stays:
-            words = f"`{key}` cannot change while flows run: the old one stays until the end"
-            self._report.say("not-reloadable", words, level="warning", setting=key)
         names = tuple(sorted(after.reconnect))
         if self._reconnect is not None:
             return tuple(await self._reconnect(after.settings.connections, names))
@@ -247,6 +244,7 @@ class Reloader:
             if version.file in after.read or version.flow.name not in known:
                 self._say_stale(version, reload.at)
         self._say_what_does_not_run(after.news, {version.flow.source.name for version in stale})
+        self._say_what_stays(after)
         is_silent = (
             reload.difference.is_empty and not reload.reconnected and (after.news or not reload.difference.moved)
         )
@@ -261,6 +259,13 @@ class Reloader:
             elif file not in stale:
                 words = f"mistakes in `{file}`: what they concern does not run"
                 self._report.say("mistakes", words, level="warning", files=[file])
+
+    def _say_what_stays(self, after: Contents[Program]) -> None:
+        state = after.settings.state
+        for key in after.stays:
+            what = f"steps go on remembering in {state.shown}" if state else "steps go on remembering without Redis"
+            words = f"`{key}` cannot change while flows run: {what} until `flowrunner run` is started again"
+            self._report.say("not-reloadable", words, level="warning", setting=key)
 
     def _say_stale(self, version: Version[Program], now: float) -> None:
         name = version.flow.name

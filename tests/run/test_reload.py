@@ -210,6 +210,33 @@ async def test_another_group_is_refused_where_nobody_takes_it(workshop: Workshop
     assert "`group` cannot change while flows run: it stays as it was until the end" in workshop.told.text
 
 
+async def test_another_state_is_refused_after_the_mistakes_and_with_what_stays(workshop: Workshop) -> None:
+    workshop.write("flowrunner.yaml", "state: redis://ada:secret@a.example.org\n")
+    workshop.write("heat.yaml", FLOW)
+    await workshop.start()
+    workshop.write("heat.yaml", FLOW.replace("publish", "pubish"))
+    await workshop.edit("flowrunner.yaml", "state: redis://b.example.org\n")
+    assert workshop.told.text.index("error[unknown-step]") < workshop.told.text.index("warning: `state`")
+    assert workshop.told.text.endswith(
+        "warning: `state` cannot change while flows run: steps go on remembering in redis://a.example.org:6379/0"
+        " until `flowrunner run` is started again\n"
+    )
+
+
+async def test_redis_is_not_begun_with_while_flows_run(workshop: Workshop) -> None:
+    await workshop.start()
+    await workshop.edit("flowrunner.yaml", "state: redis://b.example.org\n")
+    assert "steps go on remembering without Redis until `flowrunner run` is started again" in workshop.told.text
+
+
+async def test_mended_settings_are_told(workshop: Workshop) -> None:
+    await workshop.start()
+    await workshop.edit("flowrunner.yaml", "states: redis://b.example.org\n")
+    assert "warning: the settings stay as they were" in workshop.told.text
+    await workshop.edit("flowrunner.yaml", "vars: {x: 1}\n")
+    assert workshop.told.text.endswith("mended: flows/flowrunner.yaml\n")
+
+
 async def test_last_messages_are_shown_under_the_edited_flow(workshop: Workshop) -> None:
     workshop.write("heat.yaml", "subscribe: in\nsteps:\n  - publish: out\n")
     await workshop.start()
