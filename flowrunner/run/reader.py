@@ -12,6 +12,7 @@ from flowrunner.run.packets import (
     PUBACK,
     PUBCOMP,
     PUBLISH,
+    Received,
     find_packet,
     pack_answer,
     read_answer,
@@ -21,6 +22,7 @@ from flowrunner.run.parking import Delivery, Parking
 from flowrunner.run.property_codec import Malformed
 from flowrunner.run.router import Router
 from flowrunner.run.routing import MOST_CACHED, Route, Table
+from flowrunner.run.shapes import HEAD, MOST_LEARNED, MOST_SHAPES, Shape, shape_of
 from flowrunner.run.window import CROWDED
 
 #: Seconds after which others have their turn in the loop, and bytes between looks at the clock.
@@ -29,6 +31,9 @@ STRIDE = 1_024
 
 Known = tuple[str, LiveFlow, int, tuple[Route, ...]]
 """A topic: its text, the flow that wants it and through which source, and what other flows do."""
+
+Named = tuple[bytes, str, LiveFlow, int, tuple[Route, ...]]
+"""The same, behind the properties with which it came."""
 
 _PUBLISH_1 = PUBLISH | 0x02
 
@@ -39,7 +44,7 @@ _row_numbers = struct.Struct(">" + "xxH" * ROW).unpack_from
 
 _KIND, _DUP = 0xF0, 0x08
 _begin = struct.Struct(">BBH").unpack_from  # of a packet: first byte, length, length of the topic or packet identifier
-_NOTHING_KNOWN: dict[bytes, Known] = {}
+_NOTHING_NAMED: dict[bytes, Named] = {}
 _NOT_USUAL = (struct.error, LookupError)
 
 
@@ -64,7 +69,7 @@ class Reader:
     def __init__(self, router: Router, outlet: Outlet, inbound: Inbound, give_to_paho: Callable[[bytes], bool]) -> None:
         self.is_late = False
         self.is_stopped = False
-        self.is_v5 = True
+        self._is_v5 = True
         self.missing = 0
         self.unreadable = 0
         self._router = router
@@ -74,8 +79,17 @@ class Reader:
         self._give_to_paho = give_to_paho
         self._table: Table | None = None
         self._known: dict[bytes, Known] = {}
+        self._named: dict[bytes, Named] = {}
+        self._shapes: dict[bytes, Shape] = {}
         self._nobody = _Nobody()
         self.parking = Parking()
+
+    def prepare(self, *, is_v5: bool) -> None:
+        """Begin with the first packet of a network connection; what was learned by another version is of no use."""
+        self.is_late = False
+        if is_v5 != self._is_v5:
+            self._is_v5, self._table = is_v5, None
+            self._shapes.clear()
 
     def handle(self, buffer: bytes) -> int:
         """Handle the packets in a buffer; returns where the first begins that was not.
@@ -109,32 +123,42 @@ class Reader:
         """Deliver nothing more, and leave what arrives unacknowledged."""
         self.is_stopped = True
         self._known.clear()
+        self._named.clear()
 
     def _run(self, buffer: bytes, place: int, deadline: float) -> int:
         """Handle packets as long as they are usual; returns where the first begins that is not, or not complete.
 
-        Each of these lines is part of what a message costs: hence no calls, and twice the same for QoS 0 and 1.
+        Each of these lines is part of what a message costs: hence no calls of our own. A PUBLISH of a shape that is
+        known is cut in one; others are read byte for byte, and teach their shape.
         """
-        known, is_v5, size = self._current(), self.is_v5, len(buffer)
+        known, named, is_v5, size = self._current(), self._named, self._is_v5, len(buffer)
         window, inbound, failed, run = self._window, self._inbound, self._router.failed, self._router.run
         light, promised, waiting = window.light, window.promised, window.waiting
-        known_1 = _NOTHING_KNOWN if self.parking or window.is_crowded else known
+        find_shape, to_learn = self._shapes.get, MOST_LEARNED
+        if self.parking or window.is_crowded:
+            named = _NOTHING_NAMED
         row, is_open = None, False
         count = window.count
         mark = min(place + STRIDE, size)
+        odd = -1  # where a packet begins that is probably not cut by its shape
         behind = 0  # where the last PUBACK ends; -1 when there was a row of them
         try:
             while True:
-                first, length, short = _begin(buffer, place)
-                start = place + 2
-                if length > 127:
-                    high = buffer[start]
-                    if high > 127:
-                        return place
-                    start += 1
-                    length += (high << 7) - 128
-                    short = buffer[start] << 8 | buffer[start + 1]
-                end = start + length
+                shape = find_shape(buffer[place : place + HEAD]) if place != odd else None
+                if shape is not None:
+                    cut, length, is_1 = shape
+                    end = place + length
+                else:
+                    first, length, short = _begin(buffer, place)
+                    start = place + 2
+                    if length > 127:
+                        high = buffer[start]
+                        if high > 127:
+                            return place
+                        start += 1
+                        length += (high << 7) - 128
+                        short = buffer[start] << 8 | buffer[start + 1]
+                    end = start + length
                 if end > mark:
                     if end > size:
                         return place
@@ -142,56 +166,22 @@ class Reader:
                         self.is_late = True
                         return place
                     if len(light) + len(waiting) >= CROWDED:
-                        known_1 = _NOTHING_KNOWN
+                        named = _NOTHING_NAMED
                     mark = min(end + STRIDE, size)
-                if first == PUBLISH:
-                    if is_open:
-                        inbound.is_open = is_open = False
-                    begin = start + 2 + short
-                    if is_v5:
-                        begin += buffer[begin] + 1
-                    topic, flow, entry, others = known[buffer[start:begin]]
-                    if begin > end:
-                        return place
-                    flow.received += 1
-                    try:
-                        flow.handler(topic, buffer[begin:end], 0, False, NO_PROPERTIES, entry)
-                    except Exception as error:  # noqa: BLE001 - whatever a step raises costs this message only
-                        failed(flow, error, Message(topic, buffer[begin:end]))
-                    if others:
-                        for route in others:
-                            run(route, topic, buffer[begin:end], 0, False, NO_PROPERTIES)
-                elif first == _PUBLISH_1:
-                    after = start + 2 + short
-                    begin = number_end = after + 2
-                    if is_v5:
-                        begin += buffer[begin] + 1
-                        topic, flow, entry, others = known_1[buffer[start:after] + buffer[number_end:begin]]
+                if shape is not None:
+                    if is_1:
+                        name, number, given, payload = cut(buffer, place)
+                        expected, topic, flow, entry, others = named[name]
+                        if given != expected:
+                            odd = place
+                            continue
                     else:
-                        topic, flow, entry, others = known_1[buffer[start:after]]
-                    if begin > end:
-                        return place
-                    if not is_open:
-                        inbound.is_open = is_open = True
-                        if row is None and (row := inbound.row()) is not None:
-                            add_number, add_mark, last = row.numbers.append, row.marks.append, row.last
-                    flow.received += 1
-                    try:
-                        flow.handler(topic, buffer[begin:end], 1, False, NO_PROPERTIES, entry)
-                    except Exception as error:  # noqa: BLE001 - as above
-                        failed(flow, error, Message(topic, buffer[begin:end], 1))
-                    if others:
-                        for route in others:
-                            run(route, topic, buffer[begin:end], 1, False, NO_PROPERTIES)
-                    if row is not None and inbound.held is None:
-                        if window.count != count:
-                            last = row.last = count = window.count
-                        add_number(buffer[after:number_end])
-                        add_mark(last)
-                    else:
-                        self._finish(buffer[after] << 8 | buffer[after + 1], 1, count)
-                        count, row = window.count, None
-                        inbound.is_open = is_open = False
+                        name, payload = cut(buffer, place)
+                        try:
+                            topic, flow, entry, others = known[name]
+                        except KeyError:  # maybe for properties that are longer or shorter than usual
+                            odd = place
+                            continue
                 elif first == PUBACK and length == 2:
                     del light[short]
                     if promised and (done := promised.pop(short, None)):
@@ -201,13 +191,67 @@ class Reader:
                         count = window.count  # what waited may have been sent
                     elif behind >= 0:
                         behind = end
+                    place = odd = end
+                    continue
+                elif first == PUBLISH or (first == _PUBLISH_1 and named):
+                    is_1 = first != PUBLISH
+                    after = start + 2 + short
+                    begin = number_end = after + 2 if is_1 else after
+                    if is_v5:
+                        begin += buffer[begin] + 1
+                    topic, flow, entry, others = known[buffer[start:after] + buffer[number_end:begin]]
+                    if begin > end:
+                        return place
+                    number, payload = buffer[after:number_end], buffer[begin:end]
+                    if to_learn and place != odd:
+                        to_learn -= 1
+                        lengths = start - place, after - start, begin - number_end, end - begin
+                        self._learn_shape(buffer[place : place + HEAD], shape_of(*lengths, is_1=is_1))
                 else:
                     return place
+                flow.received += 1
+                if is_1:
+                    if not is_open:
+                        inbound.is_open = is_open = True
+                        if row is None and (row := inbound.row()) is not None:
+                            add_number, add_mark, last = row.numbers.append, row.marks.append, row.last
+                    try:
+                        flow.handler(topic, payload, 1, False, NO_PROPERTIES, entry)
+                    except Exception as error:  # noqa: BLE001 - whatever a step raises costs this message only
+                        failed(flow, error, Message(topic, payload, 1))
+                    if others:
+                        for route in others:
+                            run(route, topic, payload, 1, False, NO_PROPERTIES)
+                    if row is not None and inbound.held is None:
+                        if window.count != count:
+                            last = row.last = count = window.count
+                        add_number(number)
+                        add_mark(last)
+                    else:
+                        self._finish(number[0] << 8 | number[1], 1, count)
+                        count, row = window.count, None
+                        inbound.is_open = is_open = False
+                else:
+                    if is_open:
+                        inbound.is_open = is_open = False
+                    try:
+                        flow.handler(topic, payload, 0, False, NO_PROPERTIES, entry)
+                    except Exception as error:  # noqa: BLE001 - as above
+                        failed(flow, error, Message(topic, payload))
+                    if others:
+                        for route in others:
+                            run(route, topic, payload, 0, False, NO_PROPERTIES)
                 place = end
         except _NOT_USUAL:
             return place
         finally:
             inbound.is_open = False
+
+    def _learn_shape(self, head: bytes, shape: Shape) -> None:
+        """Remember how such packets are cut."""
+        if len(self._shapes) >= MOST_SHAPES:
+            self._shapes.clear()
+        self._shapes[head] = shape
 
     def _take_rows(self, buffer: bytes, place: int) -> int:
         """Handle many PUBACK without a reason, as they come where much is published; returns where they end."""
@@ -243,7 +287,7 @@ class Reader:
         """What is known of topics, as long as nobody has exchanged the table."""
         if self._router.table is not self._table:
             self._table = self._router.table
-            self._known = {}
+            self._known, self._named = {}, {}
         return self._known
 
     def _take(self, first: int, packet: bytes, start: int) -> bool:
@@ -252,15 +296,15 @@ class Reader:
             match first & _KIND:
                 case 0x30:
                     body = packet[start:]
-                    delivery = Delivery(first, read_publish(first, body, is_v5=self.is_v5), body)
+                    delivery = Delivery(first, read_publish(first, body, is_v5=self._is_v5), body)
                     if first & 6 and (self.parking or self._window.is_crowded):
                         self._park(delivery)
                     else:
                         self._deliver(delivery)
                 case 0x40 | 0x50 | 0x70 as kind:
-                    self._window.acknowledge(kind, *read_answer(first, packet[start:], is_v5=self.is_v5))
+                    self._window.acknowledge(kind, *read_answer(first, packet[start:], is_v5=self._is_v5))
                 case 0x60:
-                    number, _ = read_answer(first, packet[start:], is_v5=self.is_v5)
+                    number, _ = read_answer(first, packet[start:], is_v5=self._is_v5)
                     self._inbound.complete(number)
                     self._outlet.answer(pack_answer(PUBCOMP, number))
                 case _:
@@ -300,14 +344,18 @@ class Reader:
             finally:
                 self._inbound.is_open = False
             if first in (PUBLISH, _PUBLISH_1) and not properties:
-                self._learn(packet.key, topic, identifiers)
+                self._learn(packet, topic)
         if qos:
             self._finish(number, qos, before)
 
-    def _learn(self, key: bytes, topic: str, identifiers: tuple[int, ...]) -> None:
+    def _learn(self, packet: Received, topic: str) -> None:
         """Remember what the short way needs to know of a topic."""
-        routes = self._router.table.route(topic, False, identifiers)
+        routes = self._router.table.route(topic, False, packet.identifiers)
         if len(self._known) >= MOST_CACHED:
             self._known.clear()
+            self._named.clear()
         flow, entry = routes[0] if routes else (self._nobody, 0)
-        self._known[key] = (topic, flow, entry, routes[1:])
+        size = 2 + len(packet.topic)
+        name, given = packet.key[:size], packet.key[size:]
+        self._known[packet.key] = topic, flow, entry, routes[1:]
+        self._named[name] = given, topic, flow, entry, routes[1:]

@@ -114,8 +114,7 @@ class WireLink:
         self._client, self._socket = client, None
         self._parts.clear()
         self._missing = 0
-        self._reader.is_late = False
-        self._reader.is_v5 = client.protocol == MQTTProtocolVersion.MQTTv5
+        self._reader.prepare(is_v5=client.protocol == MQTTProtocolVersion.MQTTv5)
 
     def wrap(self, socket: SocketLike) -> SocketLike:
         """Stand between the client and its socket."""
