@@ -9,7 +9,8 @@ class Row:
     """Deliveries at QoS 1, one behind the other, that wait for nothing but publishes on the same connection.
 
     `numbers` are their packet identifiers, in two bytes; `marks` say for each which publish it waits for, and with that
-    for those before it (see `Window.count`). The `last` mark is that of deliveries that publish nothing.
+    for those before it (see `Window.count`), whatever they came of: a broker acknowledges in order (MQTT 5.0 section
+    4.6). The `last` mark is that of deliveries that publish nothing.
     """
 
     __slots__ = ("last", "marks", "numbers")
