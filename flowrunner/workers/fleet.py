@@ -12,9 +12,9 @@ from flowrunner.errors import FlowrunnerError
 from flowrunner.message import NO_PROPERTIES, Properties
 from flowrunner.read.flow import Flow
 from flowrunner.run.clock import LoopClock
+from flowrunner.run.connections import FIRST_TRY
 from flowrunner.run.live import Program as AnyProgram
 from flowrunner.run.report import Report
-from flowrunner.run.runner import FIRST_TRY
 from flowrunner.run.shown import Connected, Remembers, ShownFlow, Tallies, Worker
 from flowrunner.run.tapping import Watcher
 from flowrunner.workers.alike import Alike

@@ -36,7 +36,7 @@ async def test_ticks_come_when_the_schedule_is_due() -> None:
     running = runner(Told(), None, clock)
     await running.apply([program])
     await asyncio.sleep(0)
-    await until(lambda: all(triggers._ticks for triggers in running._triggers.values()))
+    await until(lambda: all(triggers._ticks for triggers in running._exchange._triggers.values()))
     clock.advance(3 * 86_400)
     await running.close()
     assert program.topics == ["cron/daily"] * 3
