@@ -31,6 +31,13 @@ def waits_in(step: Step, flow: object) -> bool:
     return isinstance(step, WaitingStep) or (step.CAN_BE_SHARED and getattr(flow, "is_remote", False))
 
 
+def lends(flow: object) -> bool:
+    """Whether a flow lets messages go on that Redis held for it, and has to say there when it has done with them."""
+    if not getattr(flow, "is_remote", False) or not hasattr(flow, "steps"):
+        return False
+    return any(isinstance(step, KeepingStep) and step.CAN_BE_SHARED and step.is_cut() for step in all_steps_of(flow))
+
+
 def steps_of_intake(steps: Sequence[Step]) -> list[Step]:
     """The steps that keep a message for later: with them it is acknowledged, and lost in a crash."""
     return [step for step in walk(steps) if isinstance(step, KeepingStep) and step.is_cut()]

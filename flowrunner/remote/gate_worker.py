@@ -1,15 +1,16 @@
 """Turns messages that pass once into marks in Redis, which say who works on them until they are finished."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flowrunner.clock import Timer
 from flowrunner.code import Host
-from flowrunner.lines import Promise, Turn, given_up
+from flowrunner.lines import Turn, given_up
 from flowrunner.remote.gate_scripts import SETTLE
+from flowrunner.remote.owning_worker import OwningWorker
 from flowrunner.remote.place import Limits
-from flowrunner.remote.script import LIFE, Script
-from flowrunner.remote.worker import PASSES, RemoteWorker, Result
+from flowrunner.remote.script import Script
+from flowrunner.remote.worker import PASSES, Result
 from flowrunner.waiting import UNCHANGED
 
 #: Seconds between two looks at messages of which another process knows more.
@@ -19,27 +20,7 @@ LOOK_AGAIN = 0.05
 _STOPS = 0
 
 
-class Settling:
-    """The acknowledgement of a message that passed: it is due when Redis knows that all is done."""
-
-    __slots__ = ("_count", "_settle")
-
-    def __init__(self, settle: Callable[[], object]) -> None:
-        self._count = 1
-        self._settle = settle
-
-    def hold(self) -> None:
-        """See `flowrunner.lines.Promise`."""
-        self._count += 1
-
-    def release(self) -> None:
-        """See `flowrunner.lines.Promise`."""
-        self._count -= 1
-        if self._count == 0:
-            self._settle()
-
-
-class GateWorker(RemoteWorker):
+class GateWorker(OwningWorker):
     """Lets messages pass once in all processes.
 
     What passes at QoS 1 or 2 is marked with its owner until it is finished. Where the owner dies before, the broker
@@ -47,14 +28,13 @@ class GateWorker(RemoteWorker):
     one like it is set aside, unacknowledged, until that one has finished or is dead: it may be the very same one.
     """
 
+    settle_script = SETTLE
+
     def __init__(self, host: Host, script: Script, path: str, limits: Limits, *statics: str) -> None:
         super().__init__(host, script, path, limits, *statics)
         self.aside: list[Turn] = []
-        self.unsettled = 0
-        self.settled: list[tuple[bytes, str, Promise]] = []
         self.number = 0
         self.timer: Timer | None = None
-        self.beat: Timer | None = None
 
     async def ask(self, turns: Sequence[Turn]) -> Sequence[Result | None]:
         """See `RemoteWorker`."""
@@ -78,11 +58,7 @@ class GateWorker(RemoteWorker):
         if verdict != PASSES:
             return None
         if turn.promise is not None and not turn.is_over:
-            key, promise = turn.job[0], turn.promise
-            self.unsettled += 1
-            self.waits.enter()
-            turn.promise = Settling(lambda: self.settle(key, owner, promise))
-            self.stay_alive()
+            turn.promise = self.own((turn.job[0], owner), turn.promise)
         return UNCHANGED
 
     def finish(self, turns: Sequence[Turn], outcomes: Sequence[Result | None]) -> None:
@@ -103,9 +79,9 @@ class GateWorker(RemoteWorker):
             self.timer = self.clock.call_at(self.clock.time() + LOOK_AGAIN, self.look_again)
 
     def look_again(self) -> None:
-        """Ask about what is set aside, all at once."""
+        """Ask about what is set aside, as much at once as of a line; the rest has its turn after that."""
         self.timer = None
-        turns, self.aside = self.aside, []
+        turns, self.aside = self.aside[: self.batch], self.aside[self.batch :]
         if turns:
             self.host.run(self.ask(turns), lambda result: self.take_in(turns, result))
 
@@ -114,40 +90,6 @@ class GateWorker(RemoteWorker):
         if isinstance(result, BaseException):
             result = [result if isinstance(result, Exception) else given_up()] * len(turns)
         self.finish(turns, result)
-
-    def settle(self, key: bytes, owner: str, promise: Promise) -> None:
-        """A message is finished: have Redis know, then acknowledge it."""
-        if not self.settled:
-            self.host.run(self.tell(), lambda _: None)
-        self.settled.append((key, owner, promise))
-
-    async def tell(self) -> None:
-        """Tell Redis what is finished."""
-        settled, self.settled = self.settled, []
-        try:
-            await self.call_settle([text for key, owner, _ in settled for text in (key, owner)])
-        finally:
-            self.unsettled -= len(settled)
-            for _ in settled:
-                self.waits.leave()
-        for _, _, promise in settled:
-            promise.release()
-
-    async def call_settle(self, arguments: Sequence[str | bytes]) -> None:
-        """Say that this process is alive, and what it has finished."""
-        await self.remote.call(SETTLE, self.path, self.limits, arguments)
-
-    def stay_alive(self) -> None:
-        """Say so now and then, as long as something is not finished."""
-        if self.beat is None:
-            self.beat = self.clock.call_at(self.clock.time() + LIFE / 4000, self.say_alive)
-
-    def say_alive(self) -> None:
-        """Say that this process is alive."""
-        self.beat = None
-        if self.unsettled and not self.waits.is_given_up:
-            self.host.run(self.call_settle(()), lambda _: None)
-            self.stay_alive()
 
     def give_up(self) -> None:
         """See `WaitingWorker`."""

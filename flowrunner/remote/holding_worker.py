@@ -1,30 +1,39 @@
-"""Turns messages that go on later into ones that Redis holds, for whichever process asks for them when they are due."""
+"""Turns messages that Redis holds into ones that go on when their time has come, in whichever process asks first."""
 
+import secrets
 from collections.abc import Sequence
 from math import floor
 from typing import Any
 
 from flowrunner.clock import Timer
 from flowrunner.code import Host
+from flowrunner.errors import StepError
 from flowrunner.lines import Turn
 from flowrunner.memory import Held, Resume
+from flowrunner.remote.lease_scripts import RETURN
+from flowrunner.remote.owning_worker import OwningWorker
 from flowrunner.remote.packing import unpack, unpack_held
 from flowrunner.remote.place import Answer, Limits
 from flowrunner.remote.script import Script
-from flowrunner.remote.worker import PASSES, RemoteWorker, Result
-from flowrunner.waiting import UNCHANGED
+from flowrunner.remote.worker import PASSES, Result
+from flowrunner.waiting import UNCHANGED, Outcome
 
 #: Seconds between two looks for what others left behind.
 LOOK = 1.0
 
+#: The number of a lease, the message, and the payloads of its window.
+Lease = Sequence[bytes]
 
-class HoldingWorker(RemoteWorker):
+
+class HoldingWorker(OwningWorker):
     """Has Redis hold messages, and lets those go on whose time has come: whichever process asks first gets each.
 
-    `emit` is how such a message goes on.
+    `emit` is how such a message goes on. What is let go is lent to this worker: Redis keeps it until the worker says
+    that all is done with it, and lends it to another one if this one is dead.
     """
 
     emit: Resume  # put in place when the flow is bound
+    settle_script = RETURN
 
     def __init__(
         self,
@@ -35,7 +44,8 @@ class HoldingWorker(RemoteWorker):
         *statics: str,
         nobody: Held | None = None,
     ) -> None:
-        super().__init__(host, scripts[0], path, limits, *statics)
+        self.own_token = secrets.token_hex(6)  # not that of the process: another version of the flow is another owner
+        super().__init__(host, scripts[0], path, limits, *statics, self.own_token)
         self.ring_script = scripts[1]
         self.nobody: Held = nobody or {}
         self.emit = _end
@@ -63,6 +73,10 @@ class HoldingWorker(RemoteWorker):
             self.arm(answer.wait)
         return answer
 
+    async def call_settle(self, arguments: Sequence[str | bytes]) -> None:
+        """See `OwningWorker`."""
+        await super().call_settle([self.own_token, *arguments])
+
     def arm(self, seconds: float) -> None:
         """Look again in so many seconds, or before."""
         when = self.clock.time() + seconds
@@ -85,13 +99,28 @@ class HoldingWorker(RemoteWorker):
         self.is_ringing = False
         now = self.clock.time()
         self.arm(floor(now / LOOK + 1) * LOOK - now)
-        if not isinstance(result, BaseException):
-            for released in result.results:
-                self.emit(self.held_in(released))
+        if isinstance(result, Exception):
+            self.complain(result)
+        elif not isinstance(result, BaseException):
+            self.complaint = ""
+            for lease in result.results:
+                self.let_go(lease)
 
-    def held_in(self, released: Sequence[bytes]) -> Held:
+    def let_go(self, lease: Lease) -> None:
+        """Let a message go on that was lent to this worker, and return it when all is done."""
+        number, *content = lease
+        lent = self.own((number,), None)
+        try:
+            held = self.held_in(content)
+            self.waits.promises.keep(lent, lambda: self.emit(held))
+        except (StepError, ValueError, LookupError, TypeError) as error:
+            self.complain(error)
+        finally:
+            lent.release()
+
+    def held_in(self, content: Lease) -> Held:
         """A message that was held; behind it may stand the payloads of its window."""
-        written, *payloads = released
+        written, *payloads = content
         held = unpack_held(written) if written != b"null" else self.nobody
         return {**held, "payload": [unpack(payload) for payload in payloads]} if payloads else held
 
@@ -105,11 +134,19 @@ class LatestWorker(HoldingWorker):
 
 
 class WindowWorker(HoldingWorker):
-    """Has Redis collect messages; a window that is full, or was over before this message came, goes on at once."""
+    """Has Redis collect messages; a window that is full, or was over before this message came, goes on at once.
+
+    That message is done with when Redis has it: its window is lent, and does not depend on it any more.
+    """
 
     def read(self, result: Any, turn: Turn) -> Result | None:  # noqa: ARG002
         """See `RemoteWorker`."""
-        return [self.held_in(released) for released in result]
+        return [{_LEASE: lease} for lease in result]
+
+    def go_on(self, held: Held, outcome: Outcome) -> None:  # noqa: ARG002
+        """See `WaitingWorker`."""
+        for found in outcome:
+            self.let_go(found[_LEASE])
 
 
 class TimeoutWorker(HoldingWorker):
@@ -118,6 +155,9 @@ class TimeoutWorker(HoldingWorker):
     def read(self, result: Any, turn: Turn) -> Result | None:  # noqa: ARG002
         """See `RemoteWorker`."""
         return UNCHANGED
+
+
+_LEASE = "_lease"
 
 
 def _end(_: Held, /) -> None:

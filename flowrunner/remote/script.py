@@ -2,8 +2,9 @@
 
 Each script gets a row of messages and answers what becomes of each. What a step remembers lies in a few keys that begin
 alike (`KEYS[1]`): `:values` is a hash from keys of the step to values in MessagePack, of which the first is when it was
-set; `:ages` holds these keys in the order in which they were set; `:due` when something is to be done with a key; and
-`:items:KEY` the payloads of a window. Times are microseconds since 1970 by the clock of Redis.
+set; `:ages` holds these keys in the order in which they were set; `:due` when something is to be done with a key;
+`:items:KEY` the payloads of a window. `:owners` are the workers to whom something was lent, and `:lent:OWNER` what that
+is, by its number. Times are microseconds since 1970 by the clock of Redis.
 """
 
 from functools import cached_property
@@ -14,6 +15,9 @@ KEPT_ANSWER = 60_000
 
 #: Milliseconds after which a process that says nothing is taken for dead.
 LIFE = 6_000
+
+#: Milliseconds for which is kept what was lent and never returned, should nobody look for it.
+KEPT_LEASE = 400 * 86_400_000
 
 #: Keys that one call lets ring: the others are for the next one, of whichever process.
 MOST_RINGS = 100
@@ -85,7 +89,7 @@ local function forget_old(age)
   end
 end
 
-local function finish(results)
+local function finish(results, are_more)
   redis.call('PEXPIRE', values, lasting)
   redis.call('PEXPIRE', ages, lasting)
   local wait = -1
@@ -93,6 +97,7 @@ local function finish(results)
     redis.call('PEXPIRE', due, lasting)
     local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
     if first[2] then wait = math.max(tonumber(first[2]) - now, 0) end
+    if are_more then wait = 0 end
   end
   local said = {evicted, redis.call('HLEN', values), wait, results}
   redis.call('SET', answer, cmsgpack.pack({call, said}), 'PX', KEPT_ANSWER)
@@ -102,23 +107,14 @@ end
 if ttl then forget_old(ttl) end
 """
 
-_RING = """
-local found = {}
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now + 1, 'LIMIT', 0, MOST_RINGS)) do
-  redis.call('ZREM', due, key)
-  local one = release(key)
-  if one then found[#found + 1] = one end
-end
-return finish(found)
-"""
-
 
 class Script:
     """A script with the sum by which Redis knows it. `rings` and `items` say what there is to forget with a key."""
 
     def __init__(self, name: str, body: str, *, rings: bool = False, items: bool = False) -> None:
         self.name = name
-        names = {"RINGS": rings, "ITEMS": items, "KEPT_ANSWER": KEPT_ANSWER, "LIFE": LIFE, "MOST_RINGS": MOST_RINGS}
+        numbers = {"KEPT_ANSWER": KEPT_ANSWER, "KEPT_LEASE": KEPT_LEASE, "LIFE": LIFE, "MOST_RINGS": MOST_RINGS}
+        names = {"RINGS": rings, "ITEMS": items, **numbers}
         head = "".join(f"local {name} = {str(value).lower()}\n" for name, value in names.items())
         self.text = f"{head}{_PRELUDE}{body}"
 
@@ -126,9 +122,3 @@ class Script:
     def sum(self) -> str:
         """Its SHA-1 in hexadecimal, as EVALSHA wants it."""
         return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-
-def holding(name: str, body: str, *, items: bool = False) -> tuple[Script, Script]:
-    """The script that takes messages in, and the one that lets go those whose time has come."""
-    take = Script(name, f"{body}\nreturn finish(results)", rings=True, items=items)
-    return take, Script(f"{name} ring", f"{body}\n{_RING}", rings=True, items=items)

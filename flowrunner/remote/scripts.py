@@ -1,13 +1,14 @@
 """All scripts, which a Redis learns when we connect to it, and one that tells whether it would run them."""
 
 from flowrunner.remote.gate_scripts import CHANGED, DEDUPE, SETTLE
+from flowrunner.remote.lease_scripts import RETURN
 from flowrunner.remote.throttle_scripts import LATEST, LATEST_RING, THROTTLE
 from flowrunner.remote.timeout_scripts import TIMEOUT, TIMEOUT_RING
 from flowrunner.remote.value_scripts import GET, INCREMENT, SET
 from flowrunner.remote.window_scripts import WINDOW, WINDOW_RING
 
 ALL = (
-    DEDUPE, CHANGED, SETTLE, THROTTLE, LATEST, LATEST_RING, WINDOW, WINDOW_RING, TIMEOUT, TIMEOUT_RING,
+    DEDUPE, CHANGED, SETTLE, RETURN, THROTTLE, LATEST, LATEST_RING, WINDOW, WINDOW_RING, TIMEOUT, TIMEOUT_RING,
     GET, SET, INCREMENT,
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Scripts of the step `throttle`: one that drops what is too much, and one that holds the latest of it."""
 
-from flowrunner.remote.script import Script, holding
+from flowrunner.remote.lease_scripts import holding
+from flowrunner.remote.script import Script
 
 _TIMES = """
 local rate, seconds = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -40,7 +41,7 @@ local function release(key)
 end
 
 local results = {}
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   local key, held = ARGV[i], ARGV[i + 1]
   local value = get(key) or {now, {}, false}
   local when = next_time(value[2])

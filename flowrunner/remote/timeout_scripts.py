@@ -1,6 +1,6 @@
 """Scripts of the step `timeout`."""
 
-from flowrunner.remote.script import holding
+from flowrunner.remote.lease_scripts import holding
 
 _TIMEOUT = """
 local is_repeated, armed = ARGV[9] == '1', tonumber(ARGV[10])
@@ -19,7 +19,7 @@ end
 
 if armed and not get('t') then watch('t', 'null', armed) end
 local results = {}
-for i = 11, #ARGV, 3 do
+for i = 12, #ARGV, 3 do
   watch(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]))
   results[#results + 1] = 1
 end

@@ -1,6 +1,6 @@
 """Scripts of the step `window`."""
 
-from flowrunner.remote.script import holding
+from flowrunner.remote.lease_scripts import holding
 
 # A window is {since, due or false, every or false, last or false, the last message}.
 _WINDOW = """
@@ -45,13 +45,14 @@ local function is_over(key)
 end
 
 local results = {}
-for i = 11, #ARGV, 6 do
+for i = 12, #ARGV, 6 do
   local key, payload, held = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local every, last, gap = tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
   local found = {}
   if is_over(key) then
     redis.call('ZREM', due, key)
-    found[1] = release(key)
+    local over = release(key)
+    if over then found[1] = lend(over) end
   end
   local window = get(key)
   if not window then
@@ -72,7 +73,7 @@ for i = 11, #ARGV, 6 do
   end
   set(key, window)
   if window[2] then redis.call('ZADD', due, window[2], key) end
-  if is_counted and redis.call('LLEN', items_of(key)) >= most_items then found[#found + 1] = release(key) end
+  if is_counted and redis.call('LLEN', items_of(key)) >= most_items then found[#found + 1] = lend(release(key)) end
   results[#results + 1] = found
 end
 """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flowrunner.code import Host
+from flowrunner.errors import StepError
 from flowrunner.lines import Turn
 from flowrunner.remote.place import Answer, Limits, Remote, nowhere
 from flowrunner.remote.script import Script
@@ -36,6 +37,7 @@ class RemoteWorker(WaitingWorker):
         self.statics = statics
         self.evicted = 0
         self.keys = 0
+        self.complaint = ""
         self.clock = host.clock
 
     def turn_on(self) -> None:
@@ -60,6 +62,13 @@ class RemoteWorker(WaitingWorker):
     def read(self, result: Any, turn: Turn) -> Result | None:
         """What an answer means for a message."""
         raise NotImplementedError
+
+    def complain(self, error: Exception) -> None:
+        """Say once what is wrong where there is no message that could fail of it."""
+        text = error.message if isinstance(error, StepError) else f"what Redis holds cannot be read ({error})"
+        if text != self.complaint:
+            self.complaint = text
+            self.host.log(self.flow, "error", f"`{self.place}`: {text}")
 
     async def call(self, script: Script, arguments: Sequence[str | bytes]) -> Answer:
         """Have a script called, and note what it says of the memory."""

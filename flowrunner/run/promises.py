@@ -6,7 +6,7 @@ from typing import Any
 from flowrunner.code import Publish
 from flowrunner.lines import Promise
 from flowrunner.message import NO_PROPERTIES, Properties
-from flowrunner.read.delivery import all_steps_of, finishes_later, waits_in
+from flowrunner.read.delivery import all_steps_of, finishes_later, lends, waits_in
 from flowrunner.run.link import Link
 from flowrunner.run.live import Handler, LiveFlow
 from flowrunner.sources import Subscribe
@@ -109,10 +109,13 @@ class Promises:
 
 
 def is_late(flow: LiveFlow) -> bool:
-    """Whether a flow may still have something to do with a message at QoS 1 or 2 when its function has returned."""
+    """Whether a flow may still have something to do when its function has returned, and somebody waits to hear of it.
+
+    That is a broker, for a message at QoS 1 or 2, or Redis, for one that it held.
+    """
     sources = flow.program.flow.sources
     is_reliable = any(isinstance(source, Subscribe) and source.qos for source in sources)
-    return is_reliable and finishes_later(flow.program.flow)
+    return lends(flow.program.flow) or (is_reliable and finishes_later(flow.program.flow))
 
 
 def is_direct(flow: LiveFlow, connection: str) -> bool:
