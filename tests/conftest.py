@@ -1,9 +1,12 @@
-"""Sets what tests that start runners expect: lines for people, also where they read them, and no page for each.
+"""Sets what all tests expect, and what makes them quick.
 
-How long one example of hypothesis takes says how busy the machine is, so it fails no test.
+Tests that start runners expect lines for people, also where they read them, and no page for each. How long one example
+of hypothesis takes says how busy the machine is, so it fails no test.
 """
 
+import gc
 import os
+import sys
 
 from hypothesis import settings
 
@@ -11,3 +14,14 @@ os.environ.setdefault("FLOWRUNNER_WEB", "off")
 os.environ.setdefault("FLOWRUNNER_LOG_FORMAT", "text")
 settings.register_profile("unhurried", settings(deadline=None))
 settings.load_profile("unhurried")
+
+# without bytecode each worker, and each of some hundred programs that tests start, compiles all it imports; this
+# runs before the workers start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the ten thousand tests themselves: they stay."""
+    gc.collect()
+    gc.freeze()

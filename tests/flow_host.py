@@ -1,6 +1,6 @@
 """Turns the text of a flow into what it does with messages: everything a flow asks of its host, without a broker."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import dedent
@@ -23,7 +23,7 @@ from flowrunner.steps import all_steps
 from flowrunner.stores import Journal, Store, Stores
 from flowrunner.text import Source
 from flowrunner.topics import matches
-from tests.beside import Beside
+from tests.beside import Beside, shared_loop
 
 CONNECTIONS = {name: ConnectionSettings(name=name) for name in ("default", "cloud")}
 
@@ -189,6 +189,16 @@ class FlowHost:
         """Have a message arrive; returns all that was seen so far."""
         self.arrive(message(topic, payload))
         return self.outcome
+
+    def get_all(self, topic: str, payloads: Iterable[Any]) -> "Outcome":
+        """Have messages arrive in one turn of the loop; returns all that was seen so far."""
+
+        async def get_all() -> Outcome:
+            for payload in payloads:
+                self.get(topic, payload)
+            return await self.settled()
+
+        return shared_loop().run_until_complete(get_all())
 
     def arrive(self, message: Message) -> None:
         """Give the flow a message from the broker, if one of its filters wants it."""

@@ -83,6 +83,7 @@ def test_the_contract_of_steps_is_tested_for_free(installed: Path) -> None:
         "pytest",
         "tests/steps/test_contract.py",
         "-q",
+        "-n0",
         "-k",
         "moon or double",
         "-p",

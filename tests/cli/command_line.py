@@ -26,10 +26,10 @@ class Result:
 Run = Callable[..., Result]
 
 
-def start(*arguments: object) -> "subprocess.Popen[bytes]":
-    """The command in a process of its own."""
+def start(*arguments: object, program: str = "") -> "subprocess.Popen[bytes]":
+    """The command, or a Python program that calls it, in a process of its own."""
     pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "flowrunner", *map(str, arguments)]
+    command = [sys.executable, *(["-c", program] if program else ["-m", "flowrunner"]), *map(str, arguments)]
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     _started.append(process)
     return process

@@ -16,7 +16,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from flowrunner.read.load import load
 from flowrunner.sources import Subscribe
-from tests.cli.command_line import PATIENCE, Run, finish, start, wait_for
+from tests.cli.command_line import PATIENCE, Run, start, wait_for
 from tests.cli.conftest import StartMosquitto
 from tests.flow_host import FlowHost
 from tests.mosquitto import Mosquitto
@@ -84,7 +84,7 @@ def published(broker: Mosquitto, filters: list[str]) -> dict[str, list[tuple[byt
 
 @pytest.mark.broker
 def test_scripts_of_the_samples_publish_what_the_flows_publish(
-    start_mosquitto: StartMosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_mosquitto: StartMosquitto, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(FLOWS, tmp_path / "flows", ignore=shutil.ignore_patterns(".*", "rooms.yaml"))
     flows = load([folder]).flows
@@ -94,20 +94,21 @@ def test_scripts_of_the_samples_publish_what_the_flows_publish(
     wanted = published(first, filters)
     runner.terminate()
     monkeypatch.setenv("FLOWRUNNER_BROKER", f"mqtt://127.0.0.1:{second.port}")
-    with scripts(tmp_path, folder, [flow.name for flow in flows]):
+    texts = {flow.name: run("eject", flow.name, folder).raw for flow in flows}
+    with scripts(tmp_path, texts):
         wait_for(lambda: second.log.count("Sending SUBACK to") >= len(flows), "the scripts")
         assert published(second, filters) == wanted
     assert len(wanted) > len(LAST) + 5
 
 
 @contextmanager
-def scripts(tmp_path: Path, folder: Path, names: list[str]) -> Iterator[None]:
-    """The scripts of flows, each in a process of its own."""
+def scripts(tmp_path: Path, texts: dict[str, bytes]) -> Iterator[None]:
+    """Scripts with these names, each in a process of its own."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        for name in names:
+        for name, text in texts.items():
             script = tmp_path / f"{name}.py"
-            script.write_bytes(finish(start("eject", name, folder)).raw)
+            script.write_bytes(text)
             processes.append(subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL))
         yield
         assert all(process.poll() is None for process in processes)

@@ -182,7 +182,7 @@ def test_json_lines_tell_everything(run: Run, mosquitto: Mosquitto, tmp_path: Pa
 
 
 def test_a_timeout_ends_with_the_code_of_mosquitto_sub(run: Run, mosquitto: Mosquitto) -> None:
-    assert run("sub", "-p", mosquitto.port, "-t", "a", "-W", 1).code == TIMED_OUT
+    assert run("sub", "-p", mosquitto.port, "-t", "a", "-W", 0.1).code == TIMED_OUT
     assert mosquitto_sub(mosquitto, "-t", "a", "-W", "1").code == TIMED_OUT
 
 
@@ -332,9 +332,21 @@ def test_a_refused_message_is_told_on_mqtt5(run: Run, guarded: Mosquitto) -> Non
     )
 
 
+#: flowrunner, whose pauses between two connections are short.
+HURRIED = """
+import sys
+
+from flowrunner.cli import main, sub
+
+sub._FIRST_PAUSE = 0.02
+sys.exit(main())
+"""
+
+
 @pytest.mark.parametrize("version", ["311", "5"])
 def test_of_two_clients_with_one_id_one_gives_up(mosquitto: Mosquitto, version: str) -> None:
-    clients = [start("sub", "-p", mosquitto.port, "-i", "twin", "-t", "a", "-V", version) for _ in range(2)]
+    words = ("sub", "-p", mosquitto.port, "-i", "twin", "-t", "a", "-V", version)
+    clients = [start(*words, program=HURRIED) for _ in range(2)]
     wait_for(lambda: any(client.poll() is not None for client in clients), "one of them to give up")
     loser = finish(next(client for client in clients if client.poll() is not None))
     assert loser.code == terminal.UNREACHABLE

@@ -158,8 +158,9 @@ class Terminal:
             self._seen = ""
             self._type(command)
         pattern = re.compile(pattern_of(expected))
-        words = "\n".join(expected)
-        self._wait_for(lambda: pattern.match(self._shown()) is not None, f"terminal {self.name} should show\n{words}")
+        complaint = f"terminal {self.name} should show\n" + "\n".join(expected)
+        self._wait_for(lambda: self._is_done() or pattern.match(self._shown()) is not None, complaint)
+        assert pattern.match(self._shown()), f"{complaint}\nbut it shows\n{self._shown()}"  # no more will come
         if command.startswith(_LISTENERS):
             self._wait_for(lambda: HEARS in self._seen or self._is_done(), f"`{command}` does not subscribe")
         found = pattern.match(self._shown())

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def codes_in(tree: ast.AST, *, is_log: bool) -> Iterator[str]:
                     yield part.value
 
 
+@cache
 def codes_of_the_package() -> dict[str, str]:
     """Every code, and the file that says it."""
     files = [file for file in (ROOT / "flowrunner").rglob("*.py") if "cli" not in file.parts]

@@ -39,11 +39,8 @@ def lesson_of(tmp_path: Path, text: str) -> Path:
     return page
 
 
-def test_a_page_that_shows_what_is_not_so_fails_with_its_line(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_shows_what_is_not_so_fails_with_its_line(desk: Desk, tmp_path: Path) -> None:
     page = lesson_of(tmp_path, "# Page\n\n```{terminal} 1\n$ echo one\n```\n\n```{terminal} 1\ntwo\n```\n")
-    monkeypatch.setattr("tests.docs.lesson.PATIENCE", 5.0)
     with pytest.raises(AssertionError, match=r"01-page\.md:7: terminal 1 should show\ntwo\nbut it shows\none"):
         desk.give(page)
 

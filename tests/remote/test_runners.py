@@ -102,9 +102,13 @@ def read_json(value: Any) -> bytes:
     return dumps(value)
 
 
-@pytest.mark.parametrize("qos", [0, 1])
-async def test_each_key_passes_once_whoever_gets_it(broker: Mosquitto, redis_server: RedisServer, qos: int) -> None:
-    keys, times = 3000, 3
+@pytest.mark.parametrize(
+    ("qos", "keys"), [(0, 1_000), (1, 1_000), *(pytest.param(qos, 10_000, marks=pytest.mark.soak) for qos in (0, 1))]
+)
+async def test_each_key_passes_once_whoever_gets_it(
+    broker: Mosquitto, redis_server: RedisServer, qos: int, keys: int
+) -> None:
+    times = 3
     numbers = [number for number in range(keys) for _ in range(times)]
     random.Random(7).shuffle(numbers)
     text = DEDUPE.replace("qos: 1", f"qos: {qos}", 1)
@@ -326,8 +330,14 @@ async def test_two_projects_do_not_meet(broker: Mosquitto, redis_server: RedisSe
     ],
 )
 async def test_why_redis_cannot_be_used(
-    broker: Mosquitto, tmp_path: Path, options: tuple[str, ...], change: dict[str, Any], words: str
+    broker: Mosquitto,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    change: dict[str, Any],
+    words: str,
 ) -> None:
+    monkeypatch.setattr("flowrunner.run.runner.LAST_WORK_WITHOUT_STATE", 0.01)  # what waits here waits in vain
     with RedisServer(tmp_path / "other", *options) as server:
         made = Group(broker.settings(), replace(server.settings, **change))
         runner = await made.join(DEDUPE)

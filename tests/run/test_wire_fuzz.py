@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from flowrunner.message import Message
+from flowrunner.run import wire
 from flowrunner.run.reader import ROW
 from tests.run.fakes import subscribe
 from tests.run.peer import Peer, ack, numbers, packet, publish, text
@@ -34,14 +35,23 @@ PROPERTIES = [
 ]
 
 
-def samples(version: int) -> list[bytes]:
-    """One of each kind of packet that a broker may send after CONNACK."""
+@pytest.fixture(autouse=True)
+def _no_memory_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is for long batches, and costs each of these thousands of connections two megabytes."""
+    monkeypatch.setattr(wire, "keep_memory", lambda: None)
+
+
+def samples(version: int, *, apart: int = 0) -> list[bytes]:
+    """One of each kind of packet that a broker may send after CONNACK; packet identifiers grow by `apart`."""
     kinds = PROPERTIES if version == 5 else [b""]
     found = [
-        publish(topic, payload, first, number, properties)
-        for first, number in ((0x30, 0), (0x31, 0), (0x32, 11), (0x3A, 12), (0x34, 13))
-        for properties in kinds
-        for topic, payload in (("a/b", b"x"), ("long" * 40, b"y" * 150))
+        publish(topic, payload, first, number + apart * place if number else 0, properties)
+        for place, (first, number, properties, (topic, payload)) in enumerate(
+            (first, number, properties, words)
+            for first, number in ((0x30, 0), (0x31, 0), (0x32, 11), (0x3A, 12), (0x34, 13))
+            for properties in kinds
+            for words in (("a/b", b"x"), ("long" * 40, b"y" * 150))
+        )
     ]
     found += [ack(0x62, 13), ack(0x40, 0x8001), ack(0x50, 0x8002), ack(0x70, 0x8002), b"\xd0\0"]
     found.append(b"".join(ack(0x40, 0x8003 + number) for number in range(ROW + 3)))
@@ -105,16 +115,29 @@ def check(version: int, stream: bytes, cut: Iterable[bytes]) -> None:
 
 @pytest.mark.parametrize("version", [5, 4])
 def test_every_packet_cut_at_every_byte(version: int) -> None:
+    """One network connection for all that are cut at the same byte; what a packet is to become says one of its own."""
     last = publish("end", b"", properties=with_length() if version == 5 else b"")
-    for sample in samples(version):
-        stream = sample + last
-        whole = seen("wire", version, [stream])
+    streams = [sample + last for sample in samples(version, apart=3)]
+    wholes = [seen("wire", version, [stream]) for stream in streams]
+    for stream, whole in zip(streams, wholes, strict=True):
         assert not whole.is_gone
         assert whole.live[-1].topic == "end"
         check(version, stream, [stream])
-        for place in range(1, len(stream)):
-            assert seen("wire", version, [stream[:place], stream[place:]]) == whole
         assert seen("wire", version, [stream[place : place + 1] for place in range(len(stream))]) == whole
+    for place in range(1, max(map(len, streams))):
+        longer = [(stream, whole) for stream, whole in zip(streams, wholes, strict=True) if place < len(stream)]
+        pieces = [piece for stream, _ in longer for piece in (stream[:place], stream[place:])]
+        assert seen("wire", version, pieces) == joined(whole for _, whole in longer)
+
+
+def joined(wholes: Iterable[Seen]) -> Seen:
+    """What comes of several streams that have nothing to do with each other."""
+    live, exact, acknowledged = [], [], []
+    for whole in wholes:
+        live += whole.live
+        exact += whole.exact
+        acknowledged += whole.acknowledged
+    return Seen(live, exact, acknowledged, is_gone=False, has_repeated=False)
 
 
 def mutated(chance: Random, stream: bytes) -> bytes:

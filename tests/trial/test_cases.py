@@ -179,7 +179,8 @@ def test_sources_that_need_no_message(try_flow: Try) -> None:
     )
 
 
-def test_a_test_that_would_not_end_says_so(try_flow: Try) -> None:
+def test_a_test_that_would_not_end_says_so(try_flow: Try, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowrunner.trial.host.MOST_CALLS", 10_000)  # a million take seconds
     text = "every: 1ms\nsteps: [{filter: 1 > 2}]\ntests:\n  - {given: {after: 1d}, expect: []}\n"
     result = one(try_flow(text))
     assert result.failure is not None

@@ -10,13 +10,15 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stdout
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowrunner.cli import main
 from tests.mosquitto import Mosquitto, mosquitto
 from tests.web.browser import PATIENCE, Runner, runner, wait_for
 
@@ -68,7 +70,10 @@ class Fleet:
         return out
 
     def status(self) -> dict[str, Any]:
-        (found,) = json.loads(self.ask("status", "--json"))["runners"]
+        """What the command says; it is called here, as many look again and again."""
+        with chdir(self.found.folder.parent), redirect_stdout(StringIO()) as out:
+            assert main(["status", "--json", "flows"]) == 0
+        (found,) = json.loads(out.getvalue())["runners"]
         return dict(found)
 
     def flow(self, name: str = "warm") -> dict[str, Any]:
