@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("FLOWRUNNER_WEB", "off")
@@ -19,6 +20,12 @@ settings.load_profile("unhurried")
 # runs before the workers start
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: for a good part of the time a test waits for a broker, a program or a clock."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

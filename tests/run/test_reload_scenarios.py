@@ -146,14 +146,14 @@ async def test_scenario_4_the_window_before_an_edited_step_keeps_its_values(mosq
 
 
 async def test_scenario_5_a_cosmetic_edit_restarts_nothing(mosquitto: Mosquitto, flows: Path) -> None:
-    text = "subscribe: in\nsteps:\n  - debounce: {for: 2s, by: topic}\n  - json\n  - publish: out\n"
+    text = "subscribe: in\nsteps:\n  - debounce: {for: 1s, by: topic}\n  - json\n  - publish: out\n"
     settings = mosquitto.settings()
     async with workshop(flows, settings, {"a.yaml": text, "b.yaml": copy("1")}) as bench, Hand(settings) as hand:
         live = bench.runner.flows["a"]
         asked = mosquitto.log.count("Received SUBSCRIBE")
         for edited in (
             f"# a comment\n{text}",
-            text.replace("for: 2s, by: topic", "by:  'topic', for: 2000ms"),
+            text.replace("for: 1s, by: topic", "by:  'topic', for: 1000ms"),
             f"description: waits\n{text}",
             f"{text}tests:\n  - given: {{topic: in, payload: 1}}\n    expect: []\n",
             text.replace("subscribe: in\nsteps:", "steps:") + "subscribe: in\n",

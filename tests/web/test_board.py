@@ -73,7 +73,10 @@ async def test_a_reload_is_told_at_once_and_a_mistake_with_its_frame(page: Site)
     await viewer.leave()
 
 
-async def test_flows_are_tapped_only_while_somebody_looks_and_again_after_an_edit(page: Site) -> None:
+async def test_flows_are_tapped_only_while_somebody_looks_and_again_after_an_edit(
+    page: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowrunner.web.looks.LINGER", 0.1)
     live = page.shop.runner.flows
     assert live["warm"].tapped is None
     first, second = Viewer(page, "a"), Viewer(page, "b")
