@@ -18,7 +18,8 @@ from flowrunner.run.network import Ending, Network
 from flowrunner.run.presence import Presence
 from flowrunner.run.refusals import Refused
 from flowrunner.run.router import Failed, Router
-from flowrunner.run.subscriptions import Ledger, Subscriptions
+from flowrunner.run.session import Ledger
+from flowrunner.run.subscriptions import Subscriptions
 
 #: Seconds: a connection that lived shorter was broken by what we did; how long others keep a stolen client id;
 #: how long publishes at QoS 1 and 2 may take at the end, and before other settings are taken up.

@@ -11,7 +11,7 @@ from flowrunner.run.work import finish
 #: Seconds for messages in work in a version of a flow that was replaced.
 RETIREMENT = 60.0
 
-Parting = Mapping[LiveFlow, Sequence["asyncio.Task[None]"]]
+Until = Mapping[LiveFlow, Sequence["asyncio.Task[None]"]]
 """The flows for which messages still come through subscriptions that were given up, each with until when."""
 
 
@@ -35,7 +35,7 @@ class Departures:
         """Those that have still something to do."""
         return list(self._retiring.values())
 
-    def part(self, connections: Iterable[Connection]) -> Parting:
+    def part(self, connections: Iterable[Connection]) -> Until:
         """Let flows go on with what comes through subscriptions of theirs that were given up just now."""
         found: dict[LiveFlow, list[asyncio.Task[None]]] = {}
         for connection in connections:

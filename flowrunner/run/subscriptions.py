@@ -1,31 +1,28 @@
 """Turns what flows want of one connection into SUBSCRIBE and UNSUBSCRIBE, and into the table of its router."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from random import randrange
 from typing import Protocol
 
 from flowrunner.records import dataclass
 from flowrunner.run import refusals
 from flowrunner.run.asks import Ask, doubled, merged, objection, plan
+from flowrunner.run.identifiers import Identifiers
 from flowrunner.run.link import Terms
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.network import Network
 from flowrunner.run.newcomers import Newcomers
+from flowrunner.run.parting import Parting
 from flowrunner.run.router import Router
-from flowrunner.run.routing import Given, Table, Want
+from flowrunner.run.routing import Table, Want
+from flowrunner.run.session import Ledger, Session
 
 #: Seconds that a broker has to answer subscriptions.
 PATIENCE = 10.0
 
-#: Subscription identifiers go up to 268 435 455 (MQTT 5.0 section 3.8.2.1.2).
-_LAST_START = 200_000_000
-
-_MOST_IDENTIFIERS = 32
 _SEND_RETAINED, _NO_RETAINED = 0, 2
-_FAILURE = 0x80
 
 
 class Complain(Protocol):
@@ -33,16 +30,6 @@ class Complain(Protocol):
 
     def __call__(self, topic_filter: str, flows: Sequence[str], reason: str, *, is_refused: bool) -> None:
         """Report it; never raise."""
-
-
-class Ledger(Protocol):
-    """Remembers from one start to the next what a session at the broker may hold."""
-
-    def read(self) -> frozenset[str]:
-        """The filters that were noted last."""
-
-    def note(self, filters: frozenset[str]) -> None:
-        """Note other filters, before the broker is asked for them; never raise."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,34 +60,27 @@ class Subscriptions:
     ) -> None:
         self._router = router
         self._complain = complain
-        self._ledger = ledger
-        self._left: frozenset[str] | None = None  # by an earlier process, until a session was found
-        # A kept session may deliver with identifiers of an earlier run: ours must not be taken for them.
-        self._first = self._next = 1 + (randrange(_LAST_START) if is_kept else 0)  # noqa: S311 - no secret
+        self._session = Session(ledger)
+        self._identifiers = Identifiers(is_kept=is_kept)
+        self._parting = Parting()
         self._wants: tuple[Want, ...] = ()
-        self._granted: dict[str, Ask] = {}
-        self._unanswered: dict[str, Ask] = {}
-        self._refused: set[str] = set()
-        self._leaving: set[str] = set()
-        self._given: dict[int, Given] = {}
         self._told: set[tuple[str, str]] = set()
         self._network: Network | None = None
         self._terms = Terms()
         self._newcomers = Newcomers()
         self._change: _Change | None = None
-        self._parting: dict[Want, bool] = {}  # and whether the broker goes on with the filter, for other flows
         self._deadline: asyncio.TimerHandle | None = None
         self.complete = asyncio.Event()
 
     @property
     def filters(self) -> frozenset[str]:
         """The filters that the broker holds, as sent."""
-        return frozenset(self._granted)
+        return frozenset(self._session.granted)
 
     @property
     def is_whole(self) -> bool:
         """Whether the broker has granted all that is wanted."""
-        return self.complete.is_set() and all(want.mqtt in self._granted for want in self._wants)
+        return self.complete.is_set() and all(want.mqtt in self._session.granted for want in self._wants)
 
     @property
     def wanted(self) -> tuple[Want, ...]:
@@ -115,19 +95,17 @@ class Subscriptions:
     @property
     def parting(self) -> frozenset[LiveFlow]:
         """The flows that still get messages through subscriptions that were given up."""
-        return frozenset(want.flow for want in self._parting)
+        return self._parting.flows
 
     @property
     def is_leaving(self) -> bool:
         """Whether the broker has not confirmed yet that it has given up what it was asked to."""
-        return bool(self._leaving)
+        return bool(self._session.leaving)
 
     def move(self, ledger: Ledger | None) -> None:
         """Learn that the next network connection is to another session."""
-        self._parting.clear()
-        self._ledger, self._left = ledger, None
-        self._granted.clear()
-        self._leaving.clear()
+        self._parting.end()
+        self._session.move(ledger)
         self._told.clear()
 
     def prepare(
@@ -154,11 +132,11 @@ class Subscriptions:
         fresh = frozenset(flow for flow in now - known if id(flow.program.flow) not in staying)
         self._change = change = _Change(before, fresh, waiting, ready, moving)
         if self._network is not None:
-            touched |= {want.mqtt for want in self._wants} - self._granted.keys()
+            touched |= {want.mqtt for want in self._wants} - self._session.granted.keys()
             asked = [want for want in self._allowed() if want.mqtt in touched]
-            self._send(self._network, plan(asked, self._granted, change.fresh))
+            self._send(self._network, plan(asked, self._session.granted, change.fresh))
             change.is_asked = True
-        if self._unanswered:
+        if self._session.unanswered:
             self._router.table = self._transition(change)
         else:
             ready()
@@ -172,14 +150,12 @@ class Subscriptions:
 
     def part(self) -> None:
         """Learn that nothing more comes through the subscriptions that were given up."""
-        if self._parting:
-            self._parting.clear()
+        if self._parting.end():
             self._exchange()
 
     def part_with_held(self) -> None:
         """The same of those with whose filters the broker goes on, for other flows."""
-        if any(self._parting.values()):
-            self._parting = {want: is_held for want, is_held in self._parting.items() if not is_held}
+        if self._parting.end_held():
             self._exchange()
 
     def resume(self, network: Network, terms: Terms) -> None:
@@ -188,59 +164,39 @@ class Subscriptions:
         self._wants = self._merged(self._wants)
         if self._change is not None:
             self._change.before = self._merged(self._change.before)
-        self._refused.clear()
-        self._find_left(is_there=terms.session_present)
+        self._session.resume(is_there=terms.session_present)
         if not terms.session_present:
-            self._granted.clear()
-            self._leaving.clear()
-            self._given.clear()
+            self._identifiers.clear()
         allowed = [*(self._change.before if self._change is not None else ()), *self._allowed()]
         self._newcomers.begin(want.flow for want in allowed)
-        missing = [want for want in allowed if want.mqtt not in self._granted]
+        missing = [want for want in allowed if want.mqtt not in self._session.granted]
         self._send(network, plan(missing, {}, frozenset(want.flow for want in missing)))
         self._router.table = self._table(self._allowed()) if self._change is None else self._transition(self._change)
-        if not self._unanswered:
+        if not self._session.unanswered:
             self._answer()
 
     def lose(self) -> None:
         """Learn that the network connection is gone."""
         self._network = None
-        self._leaving |= self._unanswered.keys()
-        self._unanswered.clear()
+        self._session.lose()
         self.complete.clear()
         if self._change is not None:
             self._change.is_asked = False
         self._answer()
 
-    def _find_left(self, *, is_there: bool) -> None:
-        """Learn what the session holds that an earlier process has asked for."""
-        if self._ledger is not None and self._left is None:
-            self._left = self._ledger.read()
-            if is_there:
-                self._leaving |= self._left
-
-    def _note(self) -> None:
-        """Note what the session may hold from now on."""
-        if self._ledger is not None and self._network is not None:
-            self._ledger.note(frozenset({*self._granted, *self._unanswered, *self._leaving}))
-
     def _send(self, network: Network, asks: Iterable[Ask]) -> None:
         asked = {ask.mqtt: ask for ask in asks}
-        self._unanswered |= asked
-        self._refused -= asked.keys()
-        self._leaving -= asked.keys()
-        if asked:
-            self._note()
+        self._session.ask(asked)
         for ask in asked.values():
             network.subscribe(
                 ask.mqtt,
                 ask.qos,
                 partial(self._answered, ask),
-                identifier=self._identify(ask) if self._terms.has_identifiers else 0,
+                identifier=self._identifiers.give(ask) if self._terms.has_identifiers else 0,
                 no_local=ask.no_local,
                 retain_handling=_SEND_RETAINED if ask.wants_retained else _NO_RETAINED,
             )
-        if self._unanswered:
+        if self._session.unanswered:
             self.complete.clear()
             self._stop_waiting()
             loop = asyncio.get_running_loop()
@@ -251,28 +207,17 @@ class Subscriptions:
             self._deadline.cancel()
             self._deadline = None
 
-    def _identify(self, ask: Ask) -> int:
-        identifier, self._next = self._next, self._next + 1
-        self._given[identifier] = Given(ask.mqtt, ask.newcomers)
-        return identifier
-
     def _answered(self, ask: Ask, code: int) -> None:
-        if self._unanswered.get(ask.mqtt) is ask:
-            del self._unanswered[ask.mqtt]
-        if code < _FAILURE:
-            self._granted[ask.mqtt] = ask
-            if code < ask.qos:
-                reason = f"the broker grants QoS {code} instead of {ask.qos}"
-                self._tell(self._flows(ask.mqtt), ask.mqtt, reason, is_refused=False)
-        else:
-            self._granted.pop(ask.mqtt, None)
-            self._refused.add(ask.mqtt)
+        if not self._session.answer(ask, code):
             self._tell(self._flows(ask.mqtt), ask.mqtt, refusals.not_subscribed(code), is_refused=True)
+        elif code < ask.qos:
+            reason = f"the broker grants QoS {code} instead of {ask.qos}"
+            self._tell(self._flows(ask.mqtt), ask.mqtt, reason, is_refused=False)
         change = self._change
         if change is not None and change.is_asked and not change.has_joined:
             self._newcomers.join(change.fresh)  # what the broker kept follows its answer
             change.has_joined = True
-        if not self._unanswered:
+        if not self._session.unanswered:
             self._answer()
 
     def _answer(self) -> None:
@@ -288,32 +233,22 @@ class Subscriptions:
         change, self._change = self._change, None
         wanted = {want.mqtt for want in self._wants}
         if change is not None:
-            self._see_off(change, wanted)
-        self._leaving |= self._granted.keys() - wanted
-        self._granted = {mqtt: ask for mqtt, ask in self._granted.items() if mqtt in wanted}
-        now = {id(want.flow.program.flow): want.flow for want in self._wants}
-        self._given = {
-            number: Given(given.mqtt, frozenset(now.get(id(flow.program.flow), flow) for flow in given.newcomers))
-            for number, given in _recent(self._given, wanted | {want.mqtt for want in self._parting}).items()
-        }
+            self._parting.see_off(self._ending(change), self._wants, wanted)
+        leaving = self._session.keep(wanted)
+        self._identifiers.keep(wanted | {want.mqtt for want in self._parting}, (want.flow for want in self._wants))
         self._router.table = self._table(self._allowed())
         if self._network is not None:
-            for mqtt in self._leaving - wanted:
+            for mqtt in leaving:
                 self._network.unsubscribe(mqtt, partial(self._gone, mqtt))
-            if not self._unanswered:
+            if not self._session.unanswered:
                 self.complete.set()
-            self._note()
+            self._session.note()
 
-    def _see_off(self, change: _Change, wanted: Container[str]) -> None:
-        """Let flows go on with what comes through the subscriptions that they had."""
-        staying = {(want.flow.name, want.mqtt) for want in self._wants}
-        self._parting = {
-            want: held for want, held in self._parting.items() if (want.flow.name, want.mqtt) not in staying
-        }
-        for want in change.before:
-            is_going = want.filter.share or want.flow in change.moving
-            if is_going and want.mqtt in self._granted and (want.flow.name, want.mqtt) not in staying:
-                self._parting[want] = want.mqtt in wanted
+    def _ending(self, change: _Change) -> list[Want]:
+        """The subscriptions through which something may still come when a change gives them up."""
+        granted = self._session.granted
+        going = (want for want in change.before if want.filter.share or want.flow in change.moving)
+        return [want for want in going if want.mqtt in granted]
 
     def _exchange(self) -> None:
         if self._change is None:
@@ -322,8 +257,9 @@ class Subscriptions:
             self._router.table = self._transition(self._change)
 
     def _gone(self, mqtt: str, _code: int) -> None:
-        self._leaving.discard(mqtt)
-        self._note()
+        self._session.leaving.discard(mqtt)
+        if self._network is not None:
+            self._session.note()
 
     def _transition(self, change: "_Change") -> Table:
         """The table until the change is settled: old versions get what is live, new ones what the broker kept."""
@@ -331,11 +267,9 @@ class Subscriptions:
         return self._table([*change.before, *newcomers], change.waiting)
 
     def _table(self, wants: Iterable[Want], waiting: frozenset[LiveFlow] = frozenset()) -> Table:
-        granted = [want for want in wants if want.mqtt not in self._refused]
-        own = range(self._first, self._next)
-        return Table(
-            granted, dict(self._given), own=own, waiting=waiting, newcomers=self._newcomers, parting=self._parting
-        )
+        granted = [want for want in wants if want.mqtt not in self._session.refused]
+        given, own = dict(self._identifiers.given), self._identifiers.own
+        return Table(granted, given, own=own, waiting=waiting, newcomers=self._newcomers, parting=self._parting)
 
     def _allowed(self) -> list[Want]:
         """What can be asked of this broker; the rest is refused here, and told."""
@@ -377,17 +311,3 @@ class Subscriptions:
 
 def _forms(flows: Iterable[LiveFlow]) -> set[int]:
     return {id(flow.program.flow) for flow in flows}
-
-
-def _recent(given: Mapping[int, Given], wanted: Container[str]) -> dict[int, Given]:
-    """The newest identifiers of each filter.
-
-    Messages that a broker queued before a filter was asked for again come under its old identifier.
-    """
-    counts: dict[str, int] = {}
-    kept = {}
-    for number, subscription in sorted(given.items(), reverse=True):
-        count = counts[subscription.mqtt] = counts.get(subscription.mqtt, 0) + 1
-        if subscription.mqtt in wanted and count <= _MOST_IDENTIFIERS:
-            kept[number] = subscription
-    return kept
