@@ -1,5 +1,6 @@
 """Turns JSON into values and values into JSON, within the limits that are the same everywhere in flowrunner."""
 
+import re
 from typing import Any
 
 import orjson
@@ -69,7 +70,8 @@ def explain_json(error: Exception, payload: Any) -> StepError | None:
     except UnicodeDecodeError as bad:
         message = f"the payload is not JSON: byte 0x{bad.object[bad.start]:02x} at position {bad.start} is no UTF-8"
         return StepError(message, code="not-json", help="if it is text, put `- decode: latin-1` before")
-    return StepError(f"the payload is not JSON{_reason(error, text)}", code="not-json", help=_json_help(text))
+    position = getattr(error, "pos", None)
+    return StepError(f"the payload is not JSON{_reason(error, text)}", code="not-json", help=_json_help(text, position))
 
 
 #: What orjson says, and what we say; all else is a character that was not expected.
@@ -96,7 +98,7 @@ def _reason(error: ValueError, text: str) -> str:
     return f": unexpected `{shown}` at character {position + 1}"
 
 
-def _json_help(text: str) -> str:
+def _json_help(text: str, position: int | None) -> str:
     if text.startswith("\ufeff"):
         return "put `- decode: utf-8-sig` before"
     start = text.lstrip()[:1]
@@ -106,4 +108,59 @@ def _json_help(text: str) -> str:
         return "JSON knows no NaN and no Infinity; the sender must leave them out or send null"
     if start.isalpha() or not start:
         return "for plain text use `- decode: utf-8`"
-    return ""
+    return _help_at(text, position) if position is not None else ""
+
+
+#: What people write at a place where JSON wants something else.
+_INSTEAD = {
+    "'": 'JSON wants double quotes: `"`',
+    "=": "between a key and its value stands `:`",
+    ";": "entries are separated by `,`",
+    "+": "a number has no `+`",
+    ".": "a number begins with a digit, such as `0.5`",
+    "/": "JSON has no comments",
+    "#": "JSON has no comments",
+    **dict.fromkeys("“”„‟«»", 'these are typographic quotes: JSON wants `"`'),
+}
+_DECIMAL_COMMA = re.compile(r"(?<![\d,])(\d{1,9}),(\d{1,9})(?![\d,])")
+_PYTHON = {"True": "true", "False": "false", "None": "null"}
+_SHELL = """in a shell, put single quotes around all of it: `-m '{"key": 1}'`"""
+
+
+def _help_at(text: str, position: int) -> str:
+    """What to write at a place where something else stands."""
+    before, after = text[:position].rstrip(), text[position:]
+    comma = _DECIMAL_COMMA.search(text, max(0, position - 20), position + 20)
+    if comma and comma.start() <= position < comma.end():
+        return f"a number has a decimal point: `{comma[1]}.{comma[2]}`"
+    if not after.strip():
+        return "is it cut off? a bracket or a quote is missing at the end"
+    if re.match(r",\s*[}\]]", after) or (after[0] in "}]" and before.endswith(",")):
+        return f"no comma stands before `{after.lstrip(', ')[:1]}`"
+    if word := re.match(r"[^\W\d]\w*", after):
+        return _help_with_word(word[0], before)
+    if re.match(r"0\d", after):
+        return "a number does not begin with `0`; a text stands in double quotes"
+    if _is_json(before):
+        more = "" if before[0] in "{[" else "; for plain text use `- decode: utf-8`"
+        return f"after the value nothing may follow{more}"
+    if before[-1:] not in {"", "{", "[", ",", ":"} and after[0] in '"{[-0123456789':
+        return "a `,` or `:` is missing before it"
+    return _INSTEAD.get(after[0], "")
+
+
+def _help_with_word(word: str, before: str) -> str:
+    if word in _PYTHON:
+        return f"JSON writes `{_PYTHON[word]}`"
+    if _is_json(before):
+        return "for plain text use `- decode: utf-8`"
+    what = "a key" if before[-1:] in {"{", ","} else "a text"
+    return f"{what} stands in double quotes; {_SHELL}"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        loads(text)
+    except ValueError:
+        return False
+    return True

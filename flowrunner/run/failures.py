@@ -1,6 +1,7 @@
 """Shows the first of many equal errors in full, and counts the rest."""
 
 import logging
+from dataclasses import field
 from types import TracebackType
 
 from flowrunner.clock import Clock, Timer
@@ -13,6 +14,11 @@ from flowrunner.run.report import Report
 #: Seconds for which equal errors are counted instead of shown; different ones that are told apart at a time.
 FOLD = 10.0
 MOST_KINDS = 500
+
+#: Errors at the place of one that was shown that are looked at meanwhile, and seconds between two looks: an error for
+#: another reason is shown, too.
+MOST_REASONS = 3
+CALM = 0.3
 
 _log = logging.getLogger("flowrunner.run")
 _DEEPEST = 12
@@ -39,10 +45,16 @@ class _Fold:
     tally: Tally | None = None
     count: int = 0
     turns: int = 0
+    looks: int = 0
+    looked: float = 0.0
+    shown: list[str] = field(default_factory=list)
 
 
 class Failures:
-    """Errors of messages. Two are equal if the same flow raised the same type at the same place.
+    """Errors of messages. Two are equal if the same flow raised the same type at the same place, for the same reason.
+
+    Reasons are compared now and then only: who tries out one payload after the other sees what is wrong with each, and
+    of a flood nobody wants to know it.
 
     `tallies` are for those who look at a runner or measure it, by flow, code, file and line.
     """
@@ -60,19 +72,34 @@ class Failures:
         key = (flow.name, type(error), *_place(error.__traceback__))
         is_first = self._is_first(key, flow.name)
         fold = self._folds[key]
-        if is_first:
-            try:
-                diagnostic = flow.explain(error, origin)
-            except Exception:  # noqa: BLE001 - a mistake of ours, which must not cost more than its frame
-                self._report.say(
-                    "failed", f"{flow.name}: {type(error).__name__}: {error}", level="error", flow=flow.name
-                )
-            else:
-                fold.tally = self._tally(flow.name, diagnostic)
-                self._report.frame(diagnostic, event="failed", flow=flow.name)
+        now = self._clock.time()
+        if is_first or (fold.looks < MOST_REASONS and now - fold.looked >= CALM):
+            fold.looks += not is_first
+            fold.looked = now
+            self._show(flow, error, origin, fold)
         if fold.tally is not None:
             fold.tally.count += 1
             fold.tally.last = self._clock.now()
+
+    def _show(self, flow: LiveFlow, error: Exception, origin: Message, fold: _Fold) -> None:
+        """Show an error, unless the same was shown."""
+        diagnostic: Diagnostic | None = None
+        try:
+            diagnostic = flow.explain(error, origin)
+        except Exception:  # noqa: BLE001 - a mistake of ours, which must not cost more than its frame
+            reason = f"{flow.name}: {type(error).__name__}: {error}"
+        else:
+            reason = diagnostic.message
+            fold.tally = self._tally(flow.name, diagnostic)
+        if reason in fold.shown:
+            return
+        if fold.shown:
+            fold.count -= 1
+        fold.shown.append(reason)
+        if diagnostic is None:
+            self._report.say("failed", reason, level="error", flow=flow.name)
+        else:
+            self._report.frame(diagnostic, event="failed", flow=flow.name)
 
     def tell(self, event: str, text: str, *, alike: object, level: str = "error") -> None:
         """Report trouble that has no place in a file; what is `alike` is folded in the same way."""
@@ -113,6 +140,7 @@ class Failures:
     def _turn(self, key: _Key) -> None:
         fold = self._folds[key]
         fold.turns += 1
+        fold.looks = 0
         is_going_on = fold.count > 0 and fold.turns < _LONGEST
         self._say_more(fold)
         if is_going_on:

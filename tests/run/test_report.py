@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.clock import VirtualClock
+from flowrunner.errors import StepError
 from flowrunner.message import Message
-from flowrunner.run.failures import FOLD, Failures
+from flowrunner.run.failures import CALM, FOLD, MOST_REASONS, Failures
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.opening import announce
 from flowrunner.run.output import MOST_WAITING, Output
@@ -163,6 +164,31 @@ def test_equal_errors_are_shown_once_and_counted() -> None:
     bench.clock.advance(FOLD)
     assert "... and 241 more like this in `heat` in the last 10 s" in bench.told.text
     assert bench.flow.dropped == 242
+
+
+def refuse(bench: Bench, reason: str) -> None:
+    bench.failures.failed(bench.flow, StepError(reason), Message("t", b"1"))
+
+
+def test_who_tries_one_payload_after_the_other_sees_what_is_wrong_with_each() -> None:
+    bench = Bench()
+    for reason in ("a comma", "a quote", "a comma", "a brace"):
+        refuse(bench, reason)
+        bench.clock.advance(CALM)
+    for reason in ("a comma", "a quote", "a brace"):
+        assert bench.told.count(f": {reason}\n") == 1
+    bench.clock.advance(FOLD)
+    assert "... and 1 more like this in `heat`" in bench.told.text
+
+
+def test_of_a_flood_for_many_reasons_a_few_are_shown() -> None:
+    bench = Bench()
+    for number in range(1_000):
+        refuse(bench, f"reason {number}")
+        bench.clock.advance(FOLD / 1_001)
+    assert bench.told.count("error[step-failed]") == bench.program.explained == 1 + MOST_REASONS
+    bench.clock.advance(FOLD)
+    assert f"... and {999 - MOST_REASONS} more like this in `heat`" in bench.told.text
 
 
 def test_errors_of_other_places_are_other_errors() -> None:

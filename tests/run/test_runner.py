@@ -176,7 +176,7 @@ async def test_properties_go_in_and_out(mosquitto: Mosquitto) -> None:
 
 async def test_one_flow_that_fails_does_not_stop_the_others(mosquitto: Mosquitto) -> None:
     def fail(_host: Host, message: Message, _entry: int) -> None:
-        raise StepError(f"no good: {message.topic}")
+        raise StepError("no good")
 
     told, bad, good = Told(), FakeProgram("bad", "m/#", work=fail), FakeProgram("good", "m/#")
     settings = mosquitto.settings()
@@ -186,7 +186,7 @@ async def test_one_flow_that_fails_does_not_stop_the_others(mosquitto: Mosquitto
         await until(lambda: len(good.got) == 30)
         assert runner.flows["bad"].dropped == 30
         assert runner.flows["good"].dropped == 0
-    assert told.count("error[step-failed]: no good: m/0") == 1
+    assert told.count("error[step-failed]: no good") == 1
     assert "and 29 more like this in `bad`" in told.text
 
 

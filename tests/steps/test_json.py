@@ -30,6 +30,8 @@ def test_text_is_parsed_as_well_as_bytes() -> None:
 
 PYTHON = "JSON wants double quotes: this looks like Python's `str()`; send `json.dumps(...)` instead"
 NUMBERS = "JSON knows no NaN and no Infinity; the sender must leave them out or send null"
+CUT = "is it cut off? a bracket or a quote is missing at the end"
+SHELL = """stands in double quotes; in a shell, put single quotes around all of it: `-m '{"key": 1}'`"""
 PLAIN = "for plain text use `- decode: utf-8`"
 
 
@@ -38,14 +40,34 @@ PLAIN = "for plain text use `- decode: utf-8`"
     [
         (b"", ": it is empty", PLAIN),
         (b" \n", ": it is empty", PLAIN),
-        (b'{"a": 1', ": it ends too early", ""),
-        (b"[1, ", ": it ends too early", ""),
-        (b"21,5", ": unexpected `,` at character 3", ""),
+        (b'{"a": 1', ": it ends too early", CUT),
+        (b"[1, ", ": it ends too early", CUT),
+        (b"21,5", ": unexpected `,` at character 3", "a number has a decimal point: `21.5`"),
+        (b"1,2,3", ": unexpected `,` at character 2", "after the value nothing may follow; " + PLAIN),
+        (b'{"t": 21,5}', ": unexpected `5` at character 10", "a number has a decimal point: `21.5`"),
+        (b'{"t": 21.5,}', ": unexpected `,` at character 11", "no comma stands before `}`"),
+        (b"[1,2, ]", ": unexpected `,` at character 5", "no comma stands before `]`"),
+        (b"{temperature:", ": unexpected `t` at character 2", f"a key {SHELL}"),
+        (b'{"on": True}', ": unexpected `T` at character 8", "JSON writes `true`"),
+        (b"{\"t\": '1'}", ": unexpected `'` at character 7", 'JSON wants double quotes: `"`'),
+        (b'{"t"= 1}', ": unexpected `=` at character 5", "between a key and its value stands `:`"),
+        (b'{"t": 1;}', ": unexpected `;` at character 8", "entries are separated by `,`"),
+        (b'{"t": +1}', ": unexpected `+` at character 7", "a number has no `+`"),
+        (b'{"t": .5}', ": unexpected `.` at character 7", "a number begins with a digit, such as `0.5`"),
+        (
+            b'{"t": 05}',
+            ": unexpected `0` at character 7",
+            "a number does not begin with `0`; a text stands in double quotes",
+        ),
+        (b'{"t" 5}', ": unexpected `5` at character 6", "a `,` or `:` is missing before it"),
+        (b'{"t": 5}}', ": unexpected `}` at character 9", "after the value nothing may follow"),
+        (b"21.5 C", ": unexpected `C` at character 6", PLAIN),
+        ("{“t”: 1}".encode(), ": unexpected `“` at character 2", 'these are typographic quotes: JSON wants `"`'),
         (b"{'a': 1}", ": unexpected `'` at character 2", PYTHON),
         (b'{"a": NaN}', ": unexpected `N` at character 7", NUMBERS),
         (b"nan", ": unexpected `n` at character 1", NUMBERS),
         (b"ON", ": unexpected `O` at character 1", PLAIN),
-        ('{"ä": x}'.encode(), ": unexpected `x` at character 7", ""),
+        ('{"ä": x}'.encode(), ": unexpected `x` at character 7", f"a text {SHELL}"),
         (b"\0", ": unexpected `U+0000` at character 1", ""),
         (b"1e400", ": a number in it is too large", ""),
         (b"[" * 5000, ": it is nested too deep", ""),
