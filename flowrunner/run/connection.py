@@ -17,27 +17,21 @@ from flowrunner.run.links import make_link
 from flowrunner.run.network import Ending, Network
 from flowrunner.run.presence import Presence
 from flowrunner.run.refusals import Refused
+from flowrunner.run.rival import Rival
 from flowrunner.run.router import Failed, Router
 from flowrunner.run.session import Ledger
 from flowrunner.run.subscriptions import Subscriptions
+from flowrunner.run.versions import Versions
 
-#: Seconds: a connection that lived shorter was broken by what we did; how long others keep a stolen client id;
-#: how long publishes at QoS 1 and 2 may take at the end, and before other settings are taken up.
+#: Seconds: a connection that lived shorter was broken by what we did; how long publishes at QoS 1 and 2 may take at the
+#: end, and before other settings are taken up.
 EARLY = 5.0
-SURRENDER = 30.0
-LONGEST_SURRENDER = 300.0
 LAST_WORDS = 5.0
 CHANGEOVER = 1.0
 
 #: Seconds for what still comes through subscriptions that were given up, and round trips that bring nothing of it.
 PARTING = 10.0
 ROUNDS = 20
-
-#: Early ends in a row that mean: another client uses our client id.
-FIGHTS = 3
-
-_V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-_VERSIONS = {"auto": (_V5, _V311), "5": (_V5,), "3.1.1": (_V311,)}
 
 
 class Listener(Protocol):
@@ -87,11 +81,8 @@ class Connection:
         self._listener = listener
         self._tap = tap
         self._backoff = backoff or Backoff()
-        self._versions: tuple[MQTTProtocolVersion, ...] = _VERSIONS[settings.protocol]
-        self._has_worked = False
-        self._closings = 0
-        self._fights = 0
-        self._surrender = SURRENDER
+        self._versions = Versions(settings.protocol)
+        self._rival = Rival()
         self._reason = ""
         self._lost_at: float | None = None
         self._has_failed = asyncio.Event()
@@ -185,8 +176,8 @@ class Connection:
         self.settings = settings
         self.subscriptions.move(ledger)
         self.subscriptions.prepare(wanted, self.subscriptions.settle)
-        self._versions = _VERSIONS[settings.protocol]
-        self._has_worked, self._closings, self._fights = False, 0, 0
+        self._versions = Versions(settings.protocol)
+        self._rival.pause()
         self._reason, self._lost_at = "", None
         self._backoff.reset()
         self._is_closing = False
@@ -215,9 +206,9 @@ class Connection:
     async def _keep(self) -> None:
         while True:
             try:
-                network, begun = await self._open()
+                network, begun = await self._versions.attempt(self._try_politely)
             except Refused as refusal:
-                self._fights = 0
+                self._rival.pause()
                 self._tell_away(refusal.words)
                 await asyncio.sleep(self._backoff.wait())
                 continue
@@ -226,32 +217,12 @@ class Connection:
                 return
             await asyncio.sleep(self._end(ending, asyncio.get_running_loop().time() - begun))
 
-    async def _open(self) -> tuple[Network, float]:
-        """Connect with the version that worked last, else with the other one. Raises Refused."""
-        first, *others = self._versions
-        try:
-            return await self._try_politely(first)
-        except Refused as refusal:
-            if not others or not self._is_other_version_likely(refusal):
-                raise
-            try:
-                found = await self._try_politely(others[0])
-            except Refused as second:
-                raise (refusal if second.kind in ("version", "closed") else second) from None
-        self._versions = (others[0], first)
-        return found
-
-    def _is_other_version_likely(self, refusal: Refused) -> bool:
-        """A broker that knows this version may be closing connections because it is being restarted."""
-        self._closings = self._closings + 1 if refusal.kind == "closed" else 0
-        return refusal.kind == "version" or (self._closings > 0 and (not self._has_worked or self._closings >= 3))
-
     async def _try_politely(self, version: MQTTProtocolVersion) -> tuple[Network, float]:
         """Connect; where the broker refuses that, and it may be for the will, once more without one. Raises Refused."""
         try:
             return await self._try(version)
         except Refused as refusal:
-            is_ours = self.presence.is_wanted and self.settings.will is None and not self._has_worked
+            is_ours = self.presence.is_wanted and self.settings.will is None and not self._versions.has_worked
             if not (refusal.is_about_will and is_ours):
                 raise
         self.presence.fall_silent()
@@ -276,7 +247,8 @@ class Connection:
         """Take up work, in the very turn in which CONNACK is read."""
         loop = asyncio.get_running_loop()
         self._network, self.terms = network, terms
-        self._has_worked, self._closings, self._reason = True, 0, ""
+        self._versions.accept()
+        self._reason = ""
         self.link.open(terms)
         away = None if self._lost_at is None else loop.time() - self._lost_at
         self._lost_at = None
@@ -310,23 +282,17 @@ class Connection:
         self.subscriptions.lose()
         self.presence.lose(is_early=is_early, is_explained=ending != Ending() and not ending.is_unauthorized)
         is_fight = is_early and ending == Ending() and not was_sending
-        self._fights = self._fights + 1 if is_fight else 0
         if not is_early and not ending.is_takeover:
             self._backoff.reset()
-            self._surrender = SURRENDER
-        if ending.is_takeover or self._fights >= FIGHTS:
-            return self._give_way(is_sure=ending.is_takeover)
+            self._rival.forget()
+        wait = self._rival.give_way(is_sure=ending.is_takeover, is_fight=is_fight)
+        if wait is not None:
+            words = refusals.taken(self.client_id, is_sure=ending.is_takeover)
+            self._listener.lost(self, f"{words}; trying again in {wait:.0f} s")
+            return wait
         self._listener.lost(self, ending.words)
         # a broker that is being restarted refuses us now, and one with another client of our name does not
         return 0.0 if is_fight else self._backoff.wait()
-
-    def _give_way(self, *, is_sure: bool) -> float:
-        """Leave the client id to the other client for a while: fighting helps neither."""
-        wait, self._surrender = self._surrender, min(self._surrender * 2, LONGEST_SURRENDER)
-        self._fights = 0
-        words = refusals.taken(self.client_id, is_sure=is_sure)
-        self._listener.lost(self, f"{words}; trying again in {wait:.0f} s")
-        return wait
 
     def _tell_away(self, reason: str) -> None:
         self._has_failed.set()

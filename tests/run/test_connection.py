@@ -9,7 +9,7 @@ import pytest
 from flowrunner.broker import Broker
 from flowrunner.connections import ConnectionSettings, TlsSettings
 from flowrunner.run import connection as connection_module
-from flowrunner.run import network
+from flowrunner.run import network, rival
 from flowrunner.run import subscriptions as subscriptions_module
 from flowrunner.run.link import Terms
 from flowrunner.run.report import Report
@@ -203,7 +203,7 @@ async def test_garbage_in_the_middle_costs_the_connection_and_nothing_else() -> 
 
 async def test_a_session_that_is_taken_over_is_named_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     told, connects = Told(), 0
-    monkeypatch.setattr(connection_module, "SURRENDER", 0.2)
+    monkeypatch.setattr(rival, "SURRENDER", 0.2)
 
     async def answer(packet: bytes, writer: asyncio.StreamWriter) -> None:
         nonlocal connects
@@ -238,7 +238,7 @@ async def test_being_thrown_out_again_and_again_is_named() -> None:
         settings = replace(found, protocol="3.1.1", client_id="plant-7")
         async with running(settings, FakeProgram("flow", "a"), told=told, is_ready=False):
             await until(lambda: "probably another client uses the same client id" in told.text)
-    assert connects == connection_module.FIGHTS
+    assert connects == rival.FIGHTS
 
 
 @pytest.mark.broker
