@@ -109,14 +109,19 @@ if ttl then forget_old(ttl) end
 
 
 class Script:
-    """A script with the sum by which Redis knows it. `rings` and `items` say what there is to forget with a key."""
+    """A script with the sum by which Redis knows it. `rings` and `items` say what there is to forget with a key.
 
-    def __init__(self, name: str, body: str, *, rings: bool = False, items: bool = False) -> None:
+    One that `is_bare` changes nothing, and stands for itself.
+    """
+
+    def __init__(
+        self, name: str, body: str, *, rings: bool = False, items: bool = False, is_bare: bool = False
+    ) -> None:
         self.name = name
         numbers = {"KEPT_ANSWER": KEPT_ANSWER, "KEPT_LEASE": KEPT_LEASE, "LIFE": LIFE, "MOST_RINGS": MOST_RINGS}
         names = {"RINGS": rings, "ITEMS": items, **numbers}
         head = "".join(f"local {name} = {str(value).lower()}\n" for name, value in names.items())
-        self.text = f"{head}{_PRELUDE}{body}"
+        self.text = body if is_bare else f"{head}{_PRELUDE}{body}"
 
     @cached_property
     def sum(self) -> str:

@@ -2,6 +2,7 @@
 
 from flowrunner.remote.gate_scripts import CHANGED, DEDUPE, SETTLE
 from flowrunner.remote.lease_scripts import RETURN
+from flowrunner.remote.looking import LOOK
 from flowrunner.remote.throttle_scripts import LATEST, LATEST_RING, THROTTLE
 from flowrunner.remote.timeout_scripts import TIMEOUT, TIMEOUT_RING
 from flowrunner.remote.value_scripts import GET, INCREMENT, SET
@@ -9,7 +10,7 @@ from flowrunner.remote.window_scripts import WINDOW, WINDOW_RING
 
 ALL = (
     DEDUPE, CHANGED, SETTLE, RETURN, THROTTLE, LATEST, LATEST_RING, WINDOW, WINDOW_RING, TIMEOUT, TIMEOUT_RING,
-    GET, SET, INCREMENT,
+    GET, SET, INCREMENT, LOOK,
 )  # fmt: skip
 
 #: Does once what all scripts do, on keys that it takes away again: whoever may not do it all hears so before any of it

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flowrunner.code import Block, Host, Segment
 from flowrunner.lines import Line, Turn
@@ -43,7 +44,7 @@ class RemoteStep(WaitingStep):
             worker = self.worker(host)
             worker.line = host.keep(name, "remote line", TurnLine)
             worker.place, worker.flow = name, flow
-            host.on_turn(worker.turn_on, worker.turn_off)
+            host.on_turn(lambda: worker.line.begin_with(worker), worker.turn_off)  # type: ignore[attr-defined]
             return worker
 
         return to.writer.bind(f"{self.step.KEY}_{to.writer.place_of(self.step)}", make)
@@ -62,6 +63,17 @@ class TurnLine(Line):
     """A line that moves on when its turn of the loop is over: what comes together is asked together."""
 
     is_called = False
+    owner: RemoteWorker | None = None
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """How much its step remembers, as of the last look; see `flowrunner.run.states`."""
+        return self.owner.seen if self.owner is not None else {}
+
+    def begin_with(self, worker: RemoteWorker) -> None:
+        """Have the worker of another version take over."""
+        self.owner = worker
+        worker.turn_on()
 
     def advance(self) -> None:
         """Begin with the next turns, once nothing more comes in this turn of the loop."""

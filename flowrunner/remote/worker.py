@@ -38,6 +38,7 @@ class RemoteWorker(WaitingWorker):
         self.evicted = 0
         self.keys = 0
         self.complaint = ""
+        self.seen: dict[str, Any] = {}  # what a look showed last
         self.clock = host.clock
 
     def turn_on(self) -> None:

@@ -249,7 +249,13 @@ class Runner:
     workers: tuple[()] = ()
 
     async def refresh(self, states: Collection[str] | None = ()) -> None:
-        """See `flowrunner.run.shown.Shows`: what is shown is what there is."""
+        """See `flowrunner.run.shown.Shows`: what is shown is what there is, here and in Redis."""
+        names = self.flows.keys() if states is None else self.flows.keys() & set(states)
+        if self._remote is None or self._remote.is_away or not names:
+            return
+        from flowrunner.remote.looking import look
+
+        await look(state for name in names for _, state in self.flows[name].states.values())
 
     async def publish(
         self,

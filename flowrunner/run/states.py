@@ -30,11 +30,14 @@ def show_states(flow: Keeps, clock: Clock) -> dict[str, Shown]:
 
 
 def show_state(state: object, clock: Clock) -> Shown:
-    """How much one step remembers (`keys`, `waiting`), and what is `due` in how many seconds."""
+    """How much one step remembers (`keys`, `waiting`), and what is `due` in how many seconds.
+
+    What lies in Redis `is_common`: all runners remember the same.
+    """
     found: Shown = {}
     if isinstance(state, Line):
         waiting = len(state.waiting) + len(state.working)
-        return {"waiting": waiting} if waiting else {}
+        return {**({"waiting": waiting} if waiting else {}), **getattr(state, "remembered", {})}
     if isinstance(state, Memory):
         found = {"keys": len(state)} if len(state) else {}
         if state.evicted:

@@ -85,6 +85,15 @@ def add_states(found: Collection[dict[str, Shown]]) -> dict[str, Shown]:
 
 
 def _both(one: Shown, other: Shown) -> Shown:
+    if "is_common" in one or "is_common" in other:
+        return _common(one, other)
     counts = {name: one.get(name, 0) + other.get(name, 0) for name in [*one, *other] if name != "due"}
     due: list[Any] = nsmallest(_MOST_TIMES, [*one.get("due", ()), *other.get("due", ())], key=lambda time: time["in"])
     return {**counts, **({"due": due} if due else {})}
+
+
+def _common(one: Shown, other: Shown) -> Shown:
+    """What a step remembers in Redis is the same in every worker; what waits for it, and what each let go, is not."""
+    names = [name for name in ("waiting", "evicted") if name in one or name in other]
+    added: Shown = {name: one.get(name, 0) + other.get(name, 0) for name in names}
+    return {**other, **one, **added}

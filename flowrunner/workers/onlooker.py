@@ -53,6 +53,8 @@ class Onlooker:
         """The answer to a request."""
         match request:
             case Ask():
+                if request.has_glance:
+                    await self._runner.refresh(request.states)
                 return self.look(request)
             case Tap():
                 return await self._tap(request)

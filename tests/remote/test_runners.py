@@ -349,3 +349,50 @@ async def test_why_redis_cannot_be_used(
             assert "wrong-one" not in made.told.text
         finally:
             await made.leave(runner)
+
+
+REMEMBERS = """
+subscribe: {topic: in, qos: 1}
+steps:
+  - json
+  - changed: {value: payload.v, by: payload.k}
+  - window: {gap: 1h, by: payload.k}
+  - state: {increment: windows}
+  - state: {get: windows}
+  - publish: {topic: out, qos: 1}
+"""
+
+
+async def test_how_much_steps_remember_is_seen_in_one_round_trip(broker: Mosquitto, redis_server: RedisServer) -> None:
+    async with group(broker, redis_server, REMEMBERS, size=2) as team, Hand(broker.settings()) as hand:
+        one, other = team.runners
+        publish_all(hand, [{"k": f"k{number % 5}", "v": number} for number in range(15)])
+        await until(lambda: team.received == 15)
+        await until(lambda: not one.flows["flow"].waits[0].is_busy and not other.flows["flow"].waits[0].is_busy)
+        for runner in (one, other):
+            remote = runner._remote
+            assert remote is not None
+            trips = remote.round_trips
+            await runner.refresh(states=None)
+            assert remote.round_trips <= trips + 2  # timers may have looked meanwhile
+            shown = runner.flows["flow"].show_states(runner.clock)
+            assert shown["changed 1"] == {"keys": 5, "is_common": True}
+            window = shown["window 1"]
+            assert window["keys"] == 5
+            assert len({due["key"] for due in window["due"]} & {f"k{number}" for number in range(5)}) == 3
+            assert [due["items"] for due in window["due"]] == [3, 3, 3]
+            assert all(3500 < due["in"] <= 3600 for due in window["due"])
+
+
+async def test_a_look_does_not_wait_for_a_redis_that_is_away(broker: Mosquitto, redis_server: RedisServer) -> None:
+    async with group(broker, redis_server, REMEMBERS, size=1) as team, Hand(broker.settings()) as hand:
+        (runner,) = team.runners
+        await hand.publish("in", b'{"k": "a", "v": 1}')
+        await until(lambda: team.received == 1 and not runner.flows["flow"].waits[0].is_busy)
+        await runner.refresh(states=["flow"])
+        redis_server.kill()
+        await until(lambda: runner._remote is not None and runner._remote.is_away)
+        await runner.refresh(states=["flow"])
+        assert runner.flows["flow"].show_states(runner.clock)["changed 1"]["keys"] == 1
+        assert runner._remote is not None
+        assert not runner._remote._waiting or len(runner._remote._waiting) < 5

@@ -11,6 +11,7 @@ from flowrunner.clock import VirtualClock
 from flowrunner.errors import StepError
 from flowrunner.run.overview import Meter, overview
 from flowrunner.workers import looking as looking_module
+from flowrunner.workers.fleet_flow import add_states
 from tests.mosquitto import Mosquitto, mosquitto
 from tests.run.fakes import Hand, until
 from tests.workers.company import Company, company
@@ -271,3 +272,12 @@ async def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
         await found.kill(2)
         with pytest.raises(StepError, match="no worker is there"):
             await found.looking.publish("default", "typed", b"")
+
+
+def test_what_lies_in_redis_is_the_same_in_every_worker() -> None:
+    one = {"changed 1": {"keys": 5, "is_common": True}, "window 1": {"waiting": 2}}
+    other = {"changed 1": {"waiting": 1, "keys": 5, "evicted": 2, "is_common": True}, "window 1": {"waiting": 1}}
+    assert add_states([one, other]) == {
+        "changed 1": {"waiting": 1, "keys": 5, "evicted": 2, "is_common": True},
+        "window 1": {"waiting": 3},
+    }
