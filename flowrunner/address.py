@@ -66,6 +66,8 @@ class _Address:
         if scheme in ("ws", "wss"):
             path = path or DEFAULT_WEBSOCKET_PATH
         elif path not in ("", "/"):
+            if "@" in path:
+                self.must_be_encoded(end)
             help = "topics are named in the flows; a path is for `ws` and `wss`"
             self.fail(f"an address that begins with `{scheme}` has no path", end, len(self.text), help)
         else:
@@ -85,6 +87,8 @@ class _Address:
         if not known:
             ours = _OTHER_WORDS.get(word) or suggest(word, _SCHEMES)
             help = f"write `{ours}://`" if ours else "write `mqtt://`, or `mqtts://` for an encrypted connection"
+            if word in ("http", "https"):
+                help = f"write `{word.replace('http', 'mqtt')}://`, or `{ours}://` for websockets"
             self.fail("an address begins with `mqtt`, `mqtts`, `ws`, `wss` or `mqtt+unix`", 0, len(found[1]), help)
         return known, found.end()
 

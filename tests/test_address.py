@@ -61,8 +61,8 @@ ONE_OF = "an address begins with `mqtt`, `mqtts`, `ws`, `wss` or `mqtt+unix`"
         ("mqtt://ada@", "", "an address must name a host", "write `mqtt://localhost` for this machine"),
         ("tcp://a:1883", "tcp", ONE_OF, "write `mqtt://`"),
         ("ssl://a", "ssl", ONE_OF, "write `mqtts://`"),
-        ("http://a", "http", ONE_OF, "write `ws://`"),
-        ("https://a", "https", ONE_OF, "write `wss://`"),
+        ("http://a", "http", ONE_OF, "write `mqtt://`, or `ws://` for websockets"),
+        ("https://a", "https", ONE_OF, "write `mqtts://`, or `wss://` for websockets"),
         ("mqqt://a", "mqqt", ONE_OF, "write `mqtt://`"),
         ("ftp://a", "ftp", ONE_OF, "write `mqtt://`, or `mqtts://` for an encrypted connection"),
         ("mqtt://a:x", "x", "a port is a number from 1 to 65535", "leave it out for 1883"),
@@ -118,6 +118,7 @@ def test_a_mistake_is_shown_at_its_place(text: str, fault: str, message: str, he
         ("mqtt://ada:pa%ss@a", "%", "%25"),
         ("mqtt://ada:pa[ss@a", "[", "%5B"),
         ("ws://ada:pa/ss@a", "/", "%2F"),
+        ("mqtt://ada:p@ss/w@a", "/", "%2F"),
     ],
 )
 def test_a_character_in_a_password_that_would_cut_the_address_is_named(text: str, char: str, code: str) -> None:

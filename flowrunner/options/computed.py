@@ -1,6 +1,7 @@
 """Turns conditions, templates and values with `${}` into what is computed for each message."""
 
 import keyword
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,10 @@ class TemplateKind(Kind[Template]):
         return guard(place, lambda: parse_template(scalar.passage))
 
 
+#: Spaces at the beginning or the end of a level that is followed or preceded by another one.
+_SPACES = re.compile(r" +/ *|/ +")
+
+
 @dataclass(frozen=True, slots=True)
 class TopicTemplate(TemplateKind):
     """A topic to publish to; `${...}` may fill levels. What is constant is checked here (MQTT 5.0 section 4.7)."""
@@ -78,6 +83,11 @@ class TopicTemplate(TemplateKind):
             bad.start += text.count("${", 0, bad.start)  # written `$${`
             bad.end += text.count("${", 0, bad.end)
             raise refuse_topic(bad, passage, place, code="bad-topic") from None
+        if found := _SPACES.search(text):
+            shift = text.count("${", 0, found.start())
+            span = passage.span(found.start() + shift, found.end() + shift)
+            help = f"without them: `{found[0].strip()}`"
+            place.report.say("odd-topic", "spaces are part of the level", span, helps=(help,), severity="warning")
 
 
 @dataclass(frozen=True, slots=True)

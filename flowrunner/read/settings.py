@@ -114,12 +114,24 @@ _CONNECTION: dict[str, Setting] = {
 }  # fmt: skip
 
 
+#: What other programs have keys of their own for.
+_PARTS = {
+    **dict.fromkeys(
+        ("host", "hostname", "port", "server", "broker", "address", "ip"),
+        "host and port stand in one address: `url: mqtt://localhost:1883`",
+    ),
+    **dict.fromkeys(("ca", "cafile", "cert", "key", "ssl"), "files for TLS stand below it: `tls: {ca: ca.pem}`"),
+    "qos": "each `subscribe` and `publish` of a flow has its own `qos`",
+    "topic": "topics are named in the flows",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection(Kind):
     """An address alone, or a map."""
 
     phrase: str = "an address such as `mqtt://localhost:1883`, or a map with `url`"
-    record: Record = field(default=Record(_CONNECTION, "a map with `url`"))
+    record: Record = field(default=Record(_CONNECTION, "a map with `url`", lambda key: _PARTS.get(key, "")))
 
     def schema(self) -> dict[str, Any]:
         """Either of the two."""
@@ -173,6 +185,8 @@ def _connections_help(node: Node) -> tuple[str, ...]:
 def _foreign(key: str) -> str:
     if key in ("subscribe", "every", "cron", "at_start", "steps", "flows", "on_error", "tests"):
         return "this file holds settings; flows stand in files of their own beside it"
+    if key in ("broker", "server", "host", "hostname", "port", "mqtt", "connection"):
+        return "the broker is a connection: `connections: {default: mqtt://localhost:1883}`"
     return "connections stand below `connections:`, each under its name" if key in _CONNECTION else ""
 
 

@@ -145,6 +145,9 @@ class FlowContext:
         message = f"there is no step `{word}`"
         if ours := our_word(word, self.step_types):
             help = f"flowrunner calls it `{ours}`: `{example_of(ours)}`"
+        elif value is None and ":" in word and (first := word.partition(":")[0]) in self.step_types:
+            help = f"write `- {first}: {word.partition(':')[2]}`"
+            return Diagnostic("missing-space", "a space must follow the colon", key.span, helps=(help,))
         elif value is None and word.partition(" ")[0] in self.step_types:
             first, _, rest = word.partition(" ")
             help = f"put a colon behind the step: `- {first}: {rest}`"

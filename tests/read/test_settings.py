@@ -509,3 +509,20 @@ def test_any_text_gives_settings_and_diagnostics(text: str) -> None:
         found, mistakes = read_settings(path, environment={})
     assert "default" in found.connections
     render(mistakes)
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        (
+            "connections: {default: {host: a, url: mqtt://a}}",
+            "host and port stand in one address: `url: mqtt://localhost:1883`",
+        ),
+        ("connections: {default: {url: mqtts://a, ca: ca.pem}}", "files for TLS stand below it: `tls: {ca: ca.pem}`"),
+        ("broker: localhost", "the broker is a connection: `connections: {default: mqtt://localhost:1883}`"),
+        ("username: ada", "connections stand below `connections:`, each under its name"),
+    ],
+)
+def test_words_of_other_programs_are_answered_with_ours(read: Read, text: str, help: str) -> None:
+    _, mistakes = read(text + "\n")
+    assert [(one.code, one.helps) for one in mistakes] == [("unknown-key", (help,))]

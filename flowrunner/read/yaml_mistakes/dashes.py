@@ -8,12 +8,12 @@ from flowrunner.read.yaml_mistakes.lines import Line
 from flowrunner.read.yaml_mistakes.odd_lines import odd_line
 
 
-def missing_dash(line: Line, sibling: Line) -> Diagnostic:
-    """For a step without its dash in a list that began above."""
-    labels = (Label(sibling.source.span(sibling.indent_end, sibling.indent_end + 1), "as here"),)
+def missing_dash(line: Line, sibling: Line | None = None) -> Diagnostic:
+    """For a step without its dash, in a list that began above with `sibling`, or begins here."""
+    labels = (Label(sibling.source.span(sibling.indent_end, sibling.indent_end + 1), "as here"),) if sibling else ()
     dashed = "- " + line.source.text[line.key_start : line.value_start + len(line.value)].rstrip()
     helps = [write(dashed, "write `- ` before it")]
-    distance = line.indent - sibling.indent
+    distance = line.indent - sibling.indent if sibling else 0
     if distance:
         helps.append(f"its dash belongs below the dash above: {shift(-distance)}")
     message = f"`{cut(line.word.text)}` must begin with a dash, as every item of a list"

@@ -41,7 +41,9 @@ _KEY_AND_VALUE = re.compile(r"([A-Za-z_]\w*)\s+(\S.*)")
 
 
 def missing_colon(line: Line) -> Diagnostic:
-    """For `subscribe a/b` and `steps`, `topic = a/b`."""
+    """For `subscribe a/b` and `steps`, `topic = a/b`; below `steps:` it is the dash that is missing."""
+    if _is_below_steps(line_number(line.source, line.number)):
+        return missing_dash(line)
     equals = _EQUALS.fullmatch(line.value)
     parts = equals or _KEY_AND_VALUE.fullmatch(line.value)
     word = parts[1] if parts else line.value
@@ -50,6 +52,14 @@ def missing_colon(line: Line) -> Diagnostic:
     dash = "- " if line.dashes else ""
     message = "a key is followed by a colon, not by `=`" if equals else f"a colon must follow `{cut(word)}`"
     return Diagnostic("missing-colon", message, span, helps=advice(write(dash + corrected)))
+
+
+def _is_below_steps(line: Line) -> bool:
+    """Whether a line without a dash stands right below `steps:`, and further in."""
+    above = (line_number(line.source, number) for number in range(line.number - 1, 0, -1))
+    first = next((one for one in above if not one.is_blank), None)
+    is_key = first is not None and first.key == "steps" and not first.value
+    return first is not None and is_key and first.indent < line.indent and not line.dashes
 
 
 def _below_block(fault: Fault, block: Span) -> Diagnostic:
