@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker answers to `Ask`; `looks` are packed rows, see `onlooker`. `time` is that of the clock."""
+    """What a worker answers to `Ask`; `looks` are packed rows, see `sheet`. `time` is that of the clock."""
 
     time: float
     glance: Glance | None

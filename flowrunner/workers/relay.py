@@ -15,7 +15,7 @@ from flowrunner.run.live import Program
 from flowrunner.run.tapping import Moment, Wanted, Watcher
 from flowrunner.workers.asking import Answer, Closely, Rooms, Tap
 from flowrunner.workers.fleet_failures import anchored, sources_of
-from flowrunner.workers.onlooker import Row
+from flowrunner.workers.sheet import Row
 from flowrunner.workers.values import unpack
 
 #: Seconds for which what others saw waits for a worker that does not answer.

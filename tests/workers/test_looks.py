@@ -15,7 +15,7 @@ from flowrunner.read.flow import Flow
 from flowrunner.run.tapping import Tapped
 from flowrunner.run.viewing import Viewing
 from flowrunner.web.sight import MOST, Sight
-from flowrunner.workers import onlooker
+from flowrunner.workers import sheet
 from tests.run.fakes import until
 from tests.workers.company import Company, Hand, company
 from tests.workers.test_looking import WARM
@@ -278,8 +278,8 @@ async def test_what_cannot_be_told_another_process_is_told_in_words(tmp_path: Pa
 
 
 async def test_there_is_room_for_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onlooker, "MOST_ROWS", 40)
-    monkeypatch.setattr(onlooker, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(sheet, "MOST_ROWS", 40)
+    monkeypatch.setattr(sheet, "MOST_BYTES", 1_000)
     async with warm(tmp_path) as found:
         sight = await see(found, "json 1", "filter 1", "set 1", "publish 1")
         hand = found.hands[1]
@@ -296,7 +296,7 @@ async def test_there_is_room_for_so_much_and_no_more(tmp_path: Path, monkeypatch
 
 
 async def test_messages_are_known_for_a_while_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onlooker, "MOST_KNOWN", 3)
+    monkeypatch.setattr(sheet, "MOST_KNOWN", 3)
     async with warm(tmp_path) as found:
         viewing = await view(found)
         found.hands[1].deliver("f", *[b'{"t": %d}' % number for number in range(10)])
