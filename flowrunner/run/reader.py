@@ -22,7 +22,7 @@ from flowrunner.run.parking import Delivery, Parking
 from flowrunner.run.property_codec import Malformed
 from flowrunner.run.router import Router
 from flowrunner.run.routing import MOST_CACHED, Route, Table
-from flowrunner.run.shapes import HEAD, MOST_LEARNED, MOST_SHAPES, Shape, shape_of
+from flowrunner.run.shapes import HEAD, LEARNED_IN_A_ROW, MOST_SHAPES, READS_TO_LEARN, Shape, shape_of
 from flowrunner.run.window import CROWDED
 
 #: Seconds after which others have their turn in the loop, and bytes between looks at the clock.
@@ -81,6 +81,7 @@ class Reader:
         self._known: dict[bytes, Known] = {}
         self._named: dict[bytes, Named] = {}
         self._shapes: dict[bytes, Shape] = {}
+        self._may_learn = LEARNED_IN_A_ROW * READS_TO_LEARN
         self._nobody = _Nobody()
         self.parking = Parking()
 
@@ -134,41 +135,21 @@ class Reader:
         known, named, is_v5, size = self._current(), self._named, self._is_v5, len(buffer)
         window, inbound, failed, run = self._window, self._inbound, self._router.failed, self._router.run
         light, promised, waiting = window.light, window.promised, window.waiting
-        find_shape, to_learn = self._shapes.get, MOST_LEARNED
+        find_shape, may_learn = self._shapes.get, self._may_learn
         if self.parking or window.is_crowded:
             named = _NOTHING_NAMED
         row, is_open = None, False
         count = window.count
         mark = min(place + STRIDE, size)
-        odd = -1  # where a packet begins that is probably not cut by its shape
+        odd, gap = -1, 0  # up to where packets are probably not of a known shape, and how many are left out next time
         behind = 0  # where the last PUBACK ends; -1 when there was a row of them
         try:
             while True:
-                shape = find_shape(buffer[place : place + HEAD]) if place != odd else None
-                if shape is not None:
+                if place > odd and (shape := find_shape(buffer[place : place + HEAD])) is not None:
                     cut, length, is_1 = shape
                     end = place + length
-                else:
-                    first, length, short = _begin(buffer, place)
-                    start = place + 2
-                    if length > 127:
-                        high = buffer[start]
-                        if high > 127:
-                            return place
-                        start += 1
-                        length += (high << 7) - 128
-                        short = buffer[start] << 8 | buffer[start + 1]
-                    end = start + length
-                if end > mark:
                     if end > size:
                         return place
-                    if monotonic() > deadline:
-                        self.is_late = True
-                        return place
-                    if len(light) + len(waiting) >= CROWDED:
-                        named = _NOTHING_NAMED
-                    mark = min(end + STRIDE, size)
-                if shape is not None:
                     if is_1:
                         name, number, given, payload = cut(buffer, place)
                         expected, topic, flow, entry, others = named[name]
@@ -182,33 +163,53 @@ class Reader:
                         except KeyError:  # maybe for properties that are longer or shorter than usual
                             odd = place
                             continue
-                elif first == PUBACK and length == 2:
-                    del light[short]
-                    if promised and (done := promised.pop(short, None)):
-                        done()
-                    if place == behind:
-                        end, behind = self._take_rows(buffer, end), -1
-                        count = window.count  # what waited may have been sent
-                    elif behind >= 0:
-                        behind = end
-                    place = odd = end
-                    continue
-                elif first == PUBLISH or (first == _PUBLISH_1 and named):
-                    is_1 = first != PUBLISH
-                    after = start + 2 + short
-                    begin = number_end = after + 2 if is_1 else after
+                else:
+                    first, length, short = _begin(buffer, place)
+                    start = place + 2
+                    if length > 127:
+                        high = buffer[start]
+                        if high > 127:
+                            return place
+                        start += 1
+                        length += (high << 7) - 128
+                        short = buffer[start] << 8 | buffer[start + 1]
+                    end = start + length
+                    if end > size:
+                        return place
+                    after = begin = start + 2 + short
+                    if first == PUBLISH:
+                        is_1 = False
+                    elif first == _PUBLISH_1 and named:
+                        is_1 = True
+                        begin += 2
+                        number = buffer[after:begin]
+                    elif first == PUBACK and length == 2:
+                        del light[short]
+                        if promised and (done := promised.pop(short, None)):
+                            done()
+                        if place == behind:
+                            end, behind = self._take_rows(buffer, end), -1
+                            count = window.count  # what waited may have been sent
+                        elif behind >= 0:
+                            behind = end
+                        place = odd = end
+                        continue
+                    else:
+                        return place
+                    number_end = begin
                     if is_v5:
                         begin += buffer[begin] + 1
                     topic, flow, entry, others = known[buffer[start:after] + buffer[number_end:begin]]
                     if begin > end:
                         return place
-                    number, payload = buffer[after:number_end], buffer[begin:end]
-                    if to_learn and place != odd:
-                        to_learn -= 1
-                        lengths = start - place, after - start, begin - number_end, end - begin
-                        self._learn_shape(buffer[place : place + HEAD], shape_of(*lengths, is_1=is_1))
-                else:
-                    return place
+                    payload = buffer[begin:end]
+                    if place > odd:
+                        if may_learn >= READS_TO_LEARN:
+                            may_learn -= READS_TO_LEARN
+                            lengths = start - place, after - start, begin - number_end, end - begin
+                            self._learn_shape(buffer[place : place + HEAD], shape_of(*lengths, is_1=is_1))
+                        gap += gap + 1
+                        odd = end + gap * (end - place)
                 flow.received += 1
                 if is_1:
                     if not is_open:
@@ -241,11 +242,20 @@ class Reader:
                     if others:
                         for route in others:
                             run(route, topic, payload, 0, False, NO_PROPERTIES)
+                payload = b""  # its memory serves the next one
                 place = end
+                if place > mark and place < size:
+                    if monotonic() > deadline:
+                        self.is_late = True
+                        return place
+                    if len(light) + len(waiting) >= CROWDED:
+                        named = _NOTHING_NAMED
+                    mark = min(end + STRIDE, size)
         except _NOT_USUAL:
             return place
         finally:
             inbound.is_open = False
+            self._may_learn = min(may_learn + 1, LEARNED_IN_A_ROW * READS_TO_LEARN)
 
     def _learn_shape(self, head: bytes, shape: Shape) -> None:
         """Remember how such packets are cut."""

@@ -7,9 +7,13 @@ from struct import Struct
 #: that and varies (a letter of the topic) only makes more shapes of one.
 HEAD = 5
 
-#: Shapes that are known; and that are learned at once, as to learn one takes longer than to do without.
+#: Shapes that are remembered.
 MOST_SHAPES = 4_096
-MOST_LEARNED = 8
+
+#: To learn a shape takes as long as to do without one several times: so many may be learned in a row, and then one in
+#: so many reads.
+LEARNED_IN_A_ROW = 512
+READS_TO_LEARN = 8
 
 Cut = Callable[[bytes, int], tuple[bytes, ...]]
 Shape = tuple[Cut, int, bool]

@@ -40,7 +40,7 @@ Said = list[tuple[str, int, int, bytes, bool]]
 def limits(shapes: int, learned: int) -> Iterator[None]:
     with (
         patch.object(reader, "MOST_SHAPES", shapes),
-        patch.object(reader, "MOST_LEARNED", learned),
+        patch.object(reader, "LEARNED_IN_A_ROW", learned),
         patch.object(reader, "SLICE", 1e9),
     ):
         yield
@@ -105,7 +105,7 @@ def test_no_more_shapes_are_kept_than_is_good(made: list[tuple[int, ...]], monke
     peer = Peer("wire", 5).connect()
     peer.say(publish("topic"))
     for _ in range(2):
-        peer.say(b"".join(publish("topic", b"x" * size) for size in (1, 2, 3)))
+        peer.say(*(publish("topic", b"x" * size) for size in (1, 2, 3)))
     assert [lengths[-1] for lengths in made] == [1, 2, 3, 1, 2, 3]
 
 
