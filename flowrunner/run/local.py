@@ -274,8 +274,10 @@ async def listen(desk: Desk, folder: Path, report: Report) -> AsyncIterator[Path
         for old in known_paths():  # of processes that were killed; one of them may have had our number
             if old == path or not _is_alive(process_of(old)):
                 old.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(desk.serve, path, limit=MOST_BYTES)
-        path.chmod(0o600)
+        new = path.with_suffix(".new")  # whoever finds one where nobody listens takes it away
+        server = await asyncio.start_unix_server(desk.serve, new, limit=MOST_BYTES)
+        new.chmod(0o600)
+        new.rename(path)
     except OSError as error:
         report.say("no-socket", f"`status` and `tap` cannot reach this runner: {error.strerror}", level="warning")
         yield None

@@ -16,7 +16,7 @@ from tests.flow_host import FlowHost
 from tests.waiting_step import diagnose_waiting
 
 seeds = st.integers(0, 2**64 - 1)
-without_shrinking = settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+without_shrinking = settings(max_examples=120, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 def renamed(value: Any, key: str) -> Any:

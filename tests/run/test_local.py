@@ -504,6 +504,22 @@ async def test_folders_that_are_not_private_or_too_long_are_not_used(
     assert told.count("cannot reach this runner") == 1
 
 
+async def test_nobody_finds_the_socket_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = asyncio.start_unix_server
+    found: list[list[Path]] = []
+
+    async def watched(*arguments: Any, **options: Any) -> asyncio.Server:
+        server = await start(*arguments, **options)
+        found.append(local_place.known_paths(tmp_path / "flows"))
+        return server
+
+    monkeypatch.setattr(asyncio, "start_unix_server", watched)
+    async with office(tmp_path) as place:
+        assert found == [[]]
+        assert local_place.known_paths(tmp_path / "flows") == [place.path]
+    assert list(place.path.parent.iterdir()) == []
+
+
 async def test_without_local_sockets_flows_run_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "AF_UNIX")
     told = Told()

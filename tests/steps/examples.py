@@ -1,6 +1,7 @@
 """Turns the examples of a step into options that fit it, for tests of what every step has in common."""
 
 from collections.abc import Iterator
+from functools import cache
 from inspect import cleandoc
 from typing import Any
 
@@ -9,6 +10,7 @@ from flowrunner.step import Step
 from flowrunner.text import Source
 
 
+@cache
 def shown_values(step: type[Step]) -> list[Any]:
     """What stands behind the step's key in its examples; None where nothing does."""
     found: list[Any] = []
