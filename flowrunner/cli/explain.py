@@ -67,7 +67,7 @@ def shown_page(code: str, page: str) -> str:
         elif line.startswith("#"):
             lines.append(terminal.paint(line.lstrip("# "), "1", color=color))
         else:
-            lines.append(textwrap.fill(line, _WIDTH, break_on_hyphens=False))
+            lines.append(textwrap.fill(line, terminal.width(sys.stdout, _WIDTH), break_on_hyphens=False))
     return "\n".join(lines).rstrip() + "\n"
 
 

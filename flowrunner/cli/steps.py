@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowrunner.cli.options import Misuse, json_option, make_command
-from flowrunner.cli.terminal import paint, say, wants_color
+from flowrunner.cli.terminal import paint, say, wants_color, width
 from flowrunner.diagnostics import suggest
 
 if TYPE_CHECKING:
@@ -52,8 +52,15 @@ def command(name: str | None, *, as_json: bool) -> None:
 
 def list_steps(steps: "list[type[Step]]", *, color: bool) -> str:
     """A line for each step."""
-    width = max(len(step.KEY) for step in steps)
-    lines = [f"  {paint(step.KEY.ljust(width), '1', color=color)}  {summary(step)}" for step in steps]
+    room = max(len(step.KEY) for step in steps)
+    begin = " " * (room + 4)
+    lines = []
+    for step in steps:
+        text = summary(step)
+        if sys.stdout.isatty():  # else a program looks for words in lines
+            most = width(sys.stdout, _WIDTH)
+            text = textwrap.fill(text, most, initial_indent=begin, subsequent_indent=begin).lstrip()
+        lines.append(f"  {paint(step.KEY.ljust(room), '1', color=color)}  {text}")
     return "\n".join([*lines, "", "`flowrunner steps NAME` explains one.", ""])
 
 
@@ -103,7 +110,7 @@ def _prose(step: "type[Step]") -> list[str]:
     """The paragraphs behind that sentence."""
     first, *others = [" ".join(part.split()) for part in step.prose().split("\n\n")]
     rest = first.partition(". ")[2]
-    return [textwrap.fill(part, _WIDTH) for part in ([rest] if rest else []) + others]
+    return [textwrap.fill(part, width(sys.stdout, _WIDTH)) for part in ([rest] if rest else []) + others]
 
 
 def _option_line(option: "Option", key: str) -> str:
@@ -114,8 +121,8 @@ def _option_line(option: "Option", key: str) -> str:
         notes.append("required")
     elif option.default not in (None, ()):
         notes.append(f"default {_shown(option.kind.write(option.default) or option.default)}")
-    return textwrap.fill(f"{option.help} ({'; '.join(notes)})", _WIDTH, initial_indent=f"  {option.name:<10} ",
-                         subsequent_indent=" " * 13)  # fmt: skip
+    text, begin = f"{option.help} ({'; '.join(notes)})", f"  {option.name:<10} "
+    return textwrap.fill(text, width(sys.stdout, _WIDTH), initial_indent=begin, subsequent_indent=" " * 13)
 
 
 def _shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,13 @@ def wants_color(stream: IO[str]) -> bool:
 def paint(text: str, style: str, *, color: bool) -> str:
     """The text in an ANSI style such as `1;31`, or as it is where `color` is false."""
     return f"\x1b[{style}m{text}\x1b[0m" if color and text else text
+
+
+def width(stream: IO[str], most: int) -> int:
+    """How many cells a line of prose on `stream` may take: at most so many, and no more than a terminal has."""
+    if not stream.isatty():
+        return most
+    return max(min(shutil.get_terminal_size((most, 24)).columns, most), 30)
 
 
 def say(text: str) -> None:

@@ -54,7 +54,9 @@ def draw_svg(graph: Graph) -> str:
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<polygon points="0,0 8,4 0,8" fill="#8592a6"/></marker></defs>'
     )
-    title = f"<title>{len(graph.boxes)} flows and the topics between them</title>"
+    number = len(graph.boxes)
+    count = f"{number} flow" if number == 1 else f"{number} flows"
+    title = f"<title>{count} and the topics between them</title>"
     top = f'{head}height="{height:.0f}" role="img">'
     return "\n".join([top, title, f"<style>{_STYLE}</style>", arrow, *drawn, "</svg>"]) + "\n"
 

@@ -1,5 +1,6 @@
 """`new`, `check`, `steps`, `explain` and `schema`, as they are typed."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowrunner.cli import terminal
+from flowrunner.cli.steps import list_steps, page
 from flowrunner.options import TopicTemplate
 from flowrunner.read.schema import _validator
 from flowrunner.steps import all_steps
@@ -273,3 +275,23 @@ def test_settings_beside_the_flows_are_said_and_change_no_exit_code(
     result = run(*words)
     assert result.code == 0
     assert (result.out + result.err).count("warning[unread-settings]") == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_prose_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    known = all_steps()
+    told = list_steps(list(known.values()), color=False).splitlines()
+    for step in known.values():
+        _, *rest = page(step, color=False).partition("\nExample")[0].splitlines()  # the first is a heading
+        told += [line for line in rest if not line.startswith("Options (none")]
+    assert [line for line in told if len(line) > 50] == []
+
+
+def test_a_list_of_steps_for_programs_has_a_line_each(run: Run) -> None:
+    assert len(run("steps").out.splitlines()) == len(all_steps()) + 2
