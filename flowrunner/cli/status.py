@@ -77,7 +77,12 @@ def show(runners: list[Object], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"runners": runners}, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(draw_status(runners, color=terminal.wants_color(sys.stdout))))
+        print("\n".join(draw_status(runners, color=terminal.wants_color(sys.stdout), most=room())))
+
+
+def room() -> int:
+    """How wide a table may be: as the terminal is; 0 where there is none, for as wide as it gets."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 class Watching:
@@ -114,7 +119,8 @@ class Watching:
         if self.as_json:
             print(json.dumps({"runners": found}, ensure_ascii=False), flush=True)
             return
-        lines = list(draw_status(found, color=terminal.wants_color(sys.stdout))) if found else [trouble]
+        color = terminal.wants_color(sys.stdout)
+        lines = list(draw_status(found, color=color, most=room())) if found else [trouble]
         if self.is_in_place:
             self.redraw(lines)
         else:

@@ -16,10 +16,15 @@ Object = Mapping[str, Any]
 
 
 class Table:
-    """Rows of cells under a heading. Numbers stand to the right; of a cell its text and its style."""
+    """Rows of cells under a heading. Numbers stand to the right; of a cell its text and its style.
 
-    def __init__(self, *heads: str, right: str = "", color: bool) -> None:
+    Where a line would be wider than `most`, the columns `spare` are left out, one after the other.
+    """
+
+    def __init__(self, *heads: str, right: str = "", color: bool, spare: str = "", most: int = 0) -> None:
         self.heads = heads
+        self.spare = spare.split(",")
+        self.most = most
         self.right = {head for head in heads if head in right.split(",")}
         self.color = color
         self.rows: list[tuple[Sequence[tuple[str, str]], Sequence[str]]] = []
@@ -32,6 +37,9 @@ class Table:
         """The table."""
         columns = list(zip(self.heads, *([text for text, _ in cells] for cells, _ in self.rows), strict=True))
         widths = [max(map(width_of, column)) for column in columns]
+        for head in self.spare if self.most else ():
+            if sum(widths) + 2 * (sum(map(bool, widths)) - 1) > self.most and head in self.heads:
+                widths[self.heads.index(head)] = 0
         yield self.line([(head, _DIM) for head in self.heads], widths)
         for cells, below in self.rows:
             yield self.line(cells, widths)
@@ -41,21 +49,23 @@ class Table:
         """One line of it."""
         shown = []
         for head, (text, style), width in zip(self.heads, cells, widths, strict=True):
+            if not width:
+                continue
             space = " " * (width - width_of(text))
             painted = paint(text, style, color=self.color) if style else text
             shown.append(space + painted if head in self.right else painted + space)
         return "  ".join(shown).rstrip()
 
 
-def draw_status(runners: Sequence[Object], *, color: bool) -> Iterator[str]:
-    """The lines for some runners."""
+def draw_status(runners: Sequence[Object], *, color: bool, most: int = 0) -> Iterator[str]:
+    """The lines for some runners; tables are at most so wide, if that is not 0 and can be."""
     for number, runner in enumerate(runners):
         if number:
             yield ""
-        yield from draw_runner(runner, color=color)
+        yield from draw_runner(runner, color=color, most=most)
 
 
-def draw_runner(runner: Object, *, color: bool) -> Iterator[str]:
+def draw_runner(runner: Object, *, color: bool, most: int = 0) -> Iterator[str]:
     """The lines for one runner."""
     now = runner["time"]
     about = [f"process {runner['process']}", f"since {moment(runner['since'], now)} ({span(now - runner['since'])})"]
@@ -63,9 +73,9 @@ def draw_runner(runner: Object, *, color: bool) -> Iterator[str]:
     yield f"{paint(visible(str(runner['folder'])), _BOLD, color=color)}  {', '.join(about)}"
     yield from _workers(runner, color=color)
     yield ""
-    yield from _flows(runner, now, color=color)
+    yield from _flows(runner, now, color=color, most=most)
     yield ""
-    yield from _connections(runner, color=color)
+    yield from _connections(runner, color=color, most=most)
     if runner["shared"]:
         yield ""
         kept = ", ".join(f"{visible(name)} {number(size)[0]}" for name, size in runner["shared"].items())
@@ -94,11 +104,12 @@ def _workers(runner: Object, *, color: bool) -> Iterator[str]:
             yield paint(f"  worker {worker['number']} was started again {times}{since}", _YELLOW, color=color)
 
 
-def _flows(runner: Object, now: float, *, color: bool) -> Iterator[str]:
+def _flows(runner: Object, now: float, *, color: bool, most: int) -> Iterator[str]:
     heads = ["FLOW", "STATE", "IN/s", "RECEIVED", "ERRORS", "HANDLED", "WAITING", "KEYS", "SINCE"]
     workers = ["WORKER"] if runner.get("workers") else []
     heads += workers
-    table = Table(*heads, right="IN/s,RECEIVED,ERRORS,HANDLED,WAITING,KEYS", color=color)
+    right, spare = "IN/s,RECEIVED,ERRORS,HANDLED,WAITING,KEYS", "HANDLED,KEYS,SINCE,WAITING"
+    table = Table(*heads, right=right, color=color, spare=spare, most=most)
     for flow in runner["flows"]:
         state = (flow["status"], _STATES[flow["status"]])
         name = (visible(flow["name"]), _CYAN)
@@ -123,9 +134,10 @@ def _flows(runner: Object, now: float, *, color: bool) -> Iterator[str]:
     yield from table.lines()
 
 
-def _connections(runner: Object, *, color: bool) -> Iterator[str]:
+def _connections(runner: Object, *, color: bool, most: int) -> Iterator[str]:
     heads = ("CONNECTION", "BROKER", "STATE", "OUT/s", "PUBLISHED", "DROPPED", "PENDING")
-    table = Table(*heads, right="OUT/s,PUBLISHED,DROPPED,PENDING", color=color)
+    right, spare = "OUT/s,PUBLISHED,DROPPED,PENDING", "PENDING,OUT/s,PUBLISHED,BROKER"
+    table = Table(*heads, right=right, color=color, spare=spare, most=most)
     for one in runner["connections"]:
         protocol = {5: "MQTT 5", 4: "MQTT 3.1.1"}.get(one["version"], "")
         state = _state(one, protocol)

@@ -18,6 +18,7 @@ import pytest
 
 from flowrunner.cli.runners import find_runner
 from flowrunner.cli.status_lines import draw_status, number, span
+from flowrunner.frame import width_of
 from flowrunner.run.local_place import known_paths, process_of
 from tests.cli.command_line import PATIENCE, Run, finish, start, wait_for
 from tests.mosquitto import Mosquitto
@@ -286,14 +287,18 @@ async def test_nothing_is_lost_or_doubled_while_taps_come_and_go(mosquitto: Mosq
         assert runner.poll() is None
 
 
-def test_tables_are_aligned_and_wide_characters_count() -> None:
+def runner_of_two_flows() -> dict[str, Any]:
     flow = {"file": "f.yaml", "line": 1, "status": "running", "since": 0.0, "received": 12_345, "rate": 12.34,
             "dropped": 0, "handled": 0, "waiting": 2, "keys": 0, "errors": [], "name": "温度"}  # fmt: skip
     connection = {"name": "default", "url": "mqtt://localhost", "is_there": False, "version": None, "published": 0,
                   "rate": 0.0, "dropped": 7, "pending": 0}  # fmt: skip
-    runner = {"folder": "/flows", "process": 1, "since": 0.0, "time": 0.0, "is_read_only": False, "seconds": 1.0,
+    return {"folder": "/flows", "process": 1, "since": 0.0, "time": 0.0, "is_read_only": False, "seconds": 1.0,
               "flows": [flow, {**flow, "name": "\x1b[31mred", "status": "off", "received": 1}], "broken": [],
               "shared": {"total": 3}, "connections": [connection]}  # fmt: skip
+
+
+def test_tables_are_aligned_and_wide_characters_count() -> None:
+    runner = runner_of_two_flows()
     lines = list(draw_status([runner], color=False))
     head, first, second = (line for line in lines[2:5])
     assert head.startswith("FLOW         STATE    IN/s  RECEIVED  ERRORS")
@@ -317,3 +322,13 @@ def test_spans_are_said_in_their_two_largest_units(seconds: float, words: str) -
 )
 def test_numbers_have_their_thousands_apart(value: float, text: str) -> None:
     assert number(value)[0] == text
+
+
+@pytest.mark.parametrize("most", [50, 60, 80, 100])
+def test_tables_fit_a_narrow_terminal(most: int) -> None:
+    lines = list(draw_status([runner_of_two_flows()], color=False, most=most))
+    assert max(map(width_of, lines[1:])) <= most
+    flows, connections = (next(line for line in lines if line.startswith(head)) for head in ("FLOW", "CONNECTION"))
+    assert {"STATE", "IN/s", "RECEIVED", "ERRORS"} <= {*flows.split()}
+    assert {"STATE", "DROPPED"} <= {*connections.split()}
+    assert ("KEYS" in flows) is (most >= 80)
