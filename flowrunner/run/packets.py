@@ -19,6 +19,9 @@ PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 0x30, 0x40, 0x50, 0x62, 0x70
 #: Topic and payload of a publish up to so many bytes find its fixed header in a table.
 MOST_IN_TABLE = 1_000
 
+#: Bytes of a packet at which paho gives up one whose length has more than four: not a byte before.
+LENGTH_TOO_LONG = 6
+
 _NO_PROPERTIES = b"\0"
 _DUP = 0x08
 

@@ -9,6 +9,7 @@ from flowrunner.run.inbound import Inbound
 from flowrunner.run.live import LiveFlow
 from flowrunner.run.outlet import Outlet
 from flowrunner.run.packets import (
+    LENGTH_TOO_LONG,
     PUBACK,
     PUBCOMP,
     PUBLISH,
@@ -108,6 +109,9 @@ class Reader:
             try:
                 found = find_packet(buffer, place)
             except Malformed:
+                if size - place < LENGTH_TOO_LONG:
+                    self.missing = 1
+                    return place
                 self._give_to_paho(buffer[place:])
                 return size
             if found is None or found[1] > size:

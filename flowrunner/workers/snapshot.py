@@ -165,13 +165,15 @@ class _Good:
 class History:
     """The deltas that make of an empty library one with the very versions of flows that run.
 
-    There is one for each state of the files at which a version that still runs was good for the last time; all others
-    are melted into the next. Most of the time that leaves one.
+    There is one for each state of the files at which a version that still runs was good for the last time, and one for
+    each later state in which a flow was gone: one that is there again, with a mistake, must not go on. All others are
+    melted into the next. Most of the time that leaves one.
     """
 
     def __init__(self) -> None:
         self.deltas: tuple[Delta, ...] = ()
         self._good: dict[str, _Good] = {}
+        self._gone: dict[str, int] = {}  # by name of a flow, the delta at which it was there no more
 
     def add(self, delta: Delta, contents: Contents[Any]) -> None:
         """Go on to what the supervisor's library holds after one more delta."""
@@ -190,6 +192,10 @@ class History:
                 known.first if is_unclear and is_there and known is not None else delta.number,
             )
             needed |= {good.made, good.first} if is_old else set()
+        gone = self._gone | {name: delta.number for name in before if name not in contents.versions}
+        oldest = min(needed, default=delta.number)
+        self._gone = {name: at for name, at in gone.items() if name not in contents.versions and at > oldest}
+        needed |= set(self._gone.values())
         self.deltas = _melted([*self.deltas, delta], needed)
 
 

@@ -618,6 +618,16 @@ def test_a_length_of_five_bytes_ends_the_connection(peer: Peer) -> None:
     assert len(peer.got) == 1
 
 
+@pytest.mark.parametrize("kind", ["wire", "plain"])
+def test_a_length_of_five_bytes_ends_the_connection_wherever_a_read_ends(kind: str) -> None:
+    for cut in range(1, 6):
+        peer = Peer(kind, 5).connect()
+        data = b"\x30\xff\xff\xff\xff" + publish("a")
+        peer.say(data[:cut], data[cut:])
+        assert peer.is_gone
+        assert peer.got == []
+
+
 def test_subscriptions_are_not_disturbed() -> None:
     peer = Peer("wire", 5, subscribe("a/#"), subscribe("b/#")).connect()
     peer.say(publish("b/1", properties=b"\x02\x0b\x02") * 2 + publish("b/1", properties=b"\x02\x0b\x01") * 2)

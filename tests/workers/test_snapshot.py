@@ -113,6 +113,28 @@ def test_only_what_changed_is_sent_and_old_deltas_are_melted(tmp_path: Path) -> 
     assert [delta.number for delta in history.deltas] == [5]
 
 
+def test_a_flow_that_was_gone_and_is_back_with_a_mistake_runs_for_nobody(tmp_path: Path) -> None:
+    copies, history = Copies(), History()
+    library: Library[Program] = Library([tmp_path], compile_flow, files=copies)
+    rounds: list[dict[str, str | None]] = [
+        {"flowrunner": SETTINGS % 0, "a": CALLED % 1, "b": CALLED % 2},
+        {"a": None, "b": BROKEN % 3},
+        {"a": BROKEN % 4},
+    ]
+    for number, edits in enumerate(rounds):
+        for name, text in edits.items():
+            edit(tmp_path, f"{name}.yaml", text, number)
+        library.refresh()
+        history.add(copies.take(library.contents.settings, number), library.contents)
+    late = Follower(tmp_path, history.deltas)
+    assert list(what_runs(late.library)) == ["b"]
+    assert what_runs(late.library) == what_runs(library)
+    edit(tmp_path, "b.yaml", CALLED, 5)
+    library.refresh()
+    history.add(copies.take(library.contents.settings, 5), library.contents)
+    assert len(history.deltas) == 1
+
+
 def test_of_two_flows_with_one_name_the_first_one_runs_for_whoever_comes_late_too(tmp_path: Path) -> None:
     copies, history = Copies(), History()
     library: Library[Program] = Library([tmp_path], compile_flow, files=copies)
