@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from flowrunner.diagnostics import Diagnostic, as_json
@@ -132,6 +133,6 @@ class Report:
         return width - (8 + 1 + self._names + 1 + 1 + 1 + 2 + 1)
 
     def _object(self, event: str, level: str, flow: str, **fields: Any) -> None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = {"time": at, "level": level, "event": event} | ({"flow": flow} if flow else {})
         self._write(json.dumps(head | fields, ensure_ascii=False, default=str) + "\n")

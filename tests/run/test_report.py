@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import os
 import threading
 from typing import Any
@@ -232,6 +233,7 @@ def test_json_lines_say_the_same_for_programs() -> None:
     lines = [json.loads(line) for line in bench.told.text.splitlines()]
     assert [line["event"] for line in lines] == ["received", "failed", "lost", "log"]
     assert all({"time", "level", "event"} <= line.keys() for line in lines)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"]) for line in lines)
     assert lines[0]["flow"] == "heat"
     assert lines[0]["payload"] == "\\x00\\x1b"
     assert lines[1]["file"] == "flows/heat.yaml"
