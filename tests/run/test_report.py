@@ -1,7 +1,7 @@
 import io
 import json
-import re
 import os
+import re
 import threading
 from typing import Any
 
