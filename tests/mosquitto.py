@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from getpass import getuser
 from pathlib import Path
 from typing import Self
+from weakref import finalize
 
 import pytest
 
@@ -35,12 +36,22 @@ def free_port() -> int:
         return port
 
 
+def held_port(owner: object) -> int:
+    """A port on the loopback interface that a server may listen on, and nobody else gets while its owner is there."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    finalize(owner, holder.close)
+    port: int = holder.getsockname()[1]
+    return port
+
+
 class Mosquitto:
-    """A mosquitto that can be started, stopped and started again on the same port."""
+    """A mosquitto that can be started, stopped and started again on the same port, which nobody else gets meanwhile."""
 
     def __init__(self, folder: Path, config: str = OPEN, *, is_talkative: bool = True) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = held_port(self)
         self._config = config
         self._talks = ["-v"] if is_talkative else []
         self._child: subprocess.Popen[bytes] | None = None
@@ -68,7 +79,7 @@ class Mosquitto:
         deadline = time.monotonic() + PATIENCE
         while not self._try_to_start(deadline):
             if not self._has_listened:
-                self.port = free_port()
+                self.port = held_port(self)
 
     def _try_to_start(self, deadline: float) -> bool:
         """Start it and wait until it listens; false if somebody else does there."""

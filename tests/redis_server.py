@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from flowrunner.remote.address import StateSettings
-from tests.mosquitto import PATIENCE, free_port
+from tests.mosquitto import PATIENCE, held_port
 
 
 def require_redis() -> None:
@@ -30,7 +30,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str, is_kept: bool = False) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = held_port(self)
         self.is_kept = is_kept
         self.options = options
         self._sockets = tempfile.TemporaryDirectory(prefix="fr-")  # the path of a socket has 108 bytes at most
