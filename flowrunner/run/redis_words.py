@@ -5,6 +5,7 @@ import ssl
 from os import strerror
 
 from flowrunner.remote.address import StateSettings
+from flowrunner.run.refusals import distrust
 
 _NO_PERMISSION = (
     "this user may not do what is needed: "
@@ -145,19 +146,11 @@ _OURS = "us without a certificate: give `?cert=me.pem&key=me.key`"
 
 
 def _distrust(error: ssl.SSLCertVerificationError, settings: StateSettings) -> str:
-    said: str = getattr(error, "verify_message", "") or str(error)
-    match getattr(error, "verify_code", 0):
-        case 9:
-            return "it is not valid yet: is the clock of this machine right?"
-        case 10:
-            return "it has expired (or the clock of this machine is wrong)"
-        case 62 | 64:
-            return f"it is for another name than `{settings.host}`: use the name that stands in it"
-        case 18 | 19 | 20 | 21 if settings.ca:
-            return f"{said}: `ca=` is not the authority that signed it"
-        case 18 | 19 | 20 | 21:
-            return f"{said}: name the file of the authority that signed it, `?ca=ca.pem`"
-    return said
+    expired = "it has expired (or the clock of this machine is wrong)"
+    unsigned = "name the file of the authority that signed it, `?ca=ca.pem`"
+    if settings.ca:
+        unsigned = "`ca=` is not the authority that signed it"
+    return distrust(error, settings.host, expired=expired, unsigned=unsigned)
 
 
 def _silent(settings: StateSettings, *, is_new: bool) -> str:

@@ -118,19 +118,25 @@ def _unreachable(error: Exception, settings: ConnectionSettings) -> str:
 
 
 def _distrust(error: ssl.SSLCertVerificationError, settings: ConnectionSettings) -> str:
-    """What OpenSSL does not like of a certificate, and what to do."""
+    expired = "it has expired: whoever runs the broker must renew it (or the clock of this machine is wrong)"
+    unsigned = "give the certificate of the authority that signed it as `ca` under `tls`"
+    if settings.tls.ca:
+        unsigned = "`ca` under `tls` is not the authority that signed it"
+    return distrust(error, settings.host, expired=expired, unsigned=unsigned)
+
+
+def distrust(error: ssl.SSLCertVerificationError, host: str, *, expired: str, unsigned: str) -> str:
+    """What OpenSSL does not like of a certificate of a host; what to do where it `expired`, or is `unsigned` for us."""
     said: str = getattr(error, "verify_message", "") or str(error)
     match getattr(error, "verify_code", 0):
         case 9:
             return "it is not valid yet: is the clock of this machine right?"
         case 10:
-            return "it has expired: whoever runs the broker must renew it (or the clock of this machine is wrong)"
+            return expired
         case 62 | 64:
-            return f"it is for another name than `{settings.host}`: use the name that stands in it"
-        case 18 | 19 | 20 | 21 if settings.tls.ca:
-            return f"{said}: `ca` under `tls` is not the authority that signed it"
+            return f"it is for another name than `{host}`: use the name that stands in it"
         case 18 | 19 | 20 | 21:
-            return f"{said}: give the certificate of the authority that signed it as `ca` under `tls`"
+            return f"{said}: {unsigned}"
     return said
 
 
