@@ -21,6 +21,7 @@ from flowrunner.run.report import Report
 from tests.flow_host import FlowHost, read
 from tests.mosquitto import OPEN, PATIENCE, Mosquitto, require_mosquitto
 from tests.redis_server import RedisServer, redis_server
+from tests.remote.hosted import hosted
 from tests.run.fakes import Hand, until
 
 __all__ = ["redis_server"]
@@ -222,9 +223,7 @@ async def test_many_that_were_lent_to_the_dead_are_lent_anew_in_several_rings(re
 
 
 async def test_what_redis_holds_and_nobody_can_read_is_said_once_and_given_up(redis_server: RedisServer) -> None:
-    state = RedisState(redis_server.settings, "team", Report(lambda _: None))
-    FlowHost.remote = lambda _: state
-    try:
+    async with hosted(redis_server, "team"):
         host = FlowHost(read("subscribe: in\nsteps:\n  - json\n  - window: {count: 2}\n  - publish: out\n"))
         host.get("in", b"1")
         await host.settled()
@@ -240,15 +239,10 @@ async def test_what_redis_holds_and_nobody_can_read_is_said_once_and_given_up(re
         assert text.startswith("`window 1`: what Redis holds cannot be read (")
         assert [message.value for message in host.outcome.published] == [[3, 4]]
         assert lent(redis_server) == []
-    finally:
-        FlowHost.remote = None
-        await state.aclose()
 
 
 async def test_a_timer_that_redis_refuses_is_said_once(redis_server: RedisServer) -> None:
-    state = RedisState(redis_server.settings, "team", Report(lambda _: None))
-    FlowHost.remote = lambda _: state
-    try:
+    async with hosted(redis_server, "team"):
         host = FlowHost(read("subscribe: in\nsteps:\n  - window: {gap: 5s}\n  - publish: out\n"))
         await host.settled()
         host.get("in", b"1")
@@ -263,6 +257,3 @@ async def test_a_timer_that_redis_refuses_is_said_once(redis_server: RedisServer
         assert level == "error"
         assert text.startswith("`window 1`: Redis refuses: ")
         assert "WRONGTYPE" in text
-    finally:
-        FlowHost.remote = None
-        await state.aclose()

@@ -15,13 +15,13 @@ from flowrunner.compile import compile_to_run
 from flowrunner.connections import ConnectionSettings
 from flowrunner.remote.address import StateSettings
 from flowrunner.remote.worker import MOST_AT_ONCE
-from flowrunner.run.redis_state import RedisState
 from flowrunner.run.report import Report
 from flowrunner.run.runner import Runner
 from flowrunner.run.sharing import Sharing
 from tests.flow_host import FlowHost, read
 from tests.mosquitto import OPEN, Mosquitto, require_mosquitto
 from tests.redis_server import RedisServer, redis_server
+from tests.remote.hosted import hosted
 from tests.run.fakes import Hand, Told, quick_backoff, ready, until
 
 __all__ = ["redis_server"]
@@ -128,9 +128,7 @@ async def test_each_key_passes_once_whoever_gets_it(
 
 async def test_what_comes_in_one_turn_of_the_loop_is_one_round_trip(redis_server: RedisServer) -> None:
     messages = 1000
-    state = RedisState(redis_server.settings, "turn", Report(lambda _: None))
-    FlowHost.remote = lambda _: state
-    try:
+    async with hosted(redis_server, "turn") as state:
         host = FlowHost(read("subscribe: in/+k\nsteps:\n  - dedupe: {key: k}\n  - publish: out/${k}\n"))
         await host.settled()
         before = redis_server.calls("evalsha")
@@ -145,15 +143,10 @@ async def test_what_comes_in_one_turn_of_the_loop_is_one_round_trip(redis_server
         assert redis_server.calls("evalsha") - before == 1 + -(-messages // MOST_AT_ONCE)
         topics = [message.topic for message in host.outcome.published]
         assert topics == [f"out/{number}" for number in range(messages)]
-    finally:
-        FlowHost.remote = None
-        await state.aclose()
 
 
 async def test_steps_of_several_flows_share_a_round_trip(redis_server: RedisServer) -> None:
-    state = RedisState(redis_server.settings, "flows", Report(lambda _: None))
-    FlowHost.remote = lambda _: state
-    try:
+    async with hosted(redis_server, "flows") as state:
         texts = ["dedupe: {key: topic}", "changed: payload", "throttle: 5s", "state: {increment: n}"]
         flows = [
             read(f"subscribe: in\nsteps:\n  - {text}\n  - publish: out\n", name=f"f{n}") for n, text in enumerate(texts)
@@ -165,9 +158,6 @@ async def test_steps_of_several_flows_share_a_round_trip(redis_server: RedisServ
             await host.settled()
         assert [len(host.outcome.published) for host in hosts] == [1, 1, 1, 1]
         assert (state.round_trips, redis_server.calls("evalsha")) == (1, 4)
-    finally:
-        FlowHost.remote = None
-        await state.aclose()
 
 
 async def test_a_message_is_acknowledged_when_redis_has_answered(broker: Mosquitto, redis_server: RedisServer) -> None:
