@@ -41,17 +41,17 @@ def line_of(reload: Reload) -> str:
     if found.subscribed or found.unsubscribed:
         parts.append(f"subscriptions +{len(found.subscribed)} -{len(found.unsubscribed)}")
     if reload.reconnected:
-        parts.append(f"connected anew: {_few(reload.reconnected)}")
+        parts.append(f"connected anew: {few(reload.reconnected)}")
     parts += _state(found)
     return f"reloaded in {_milliseconds(reload.seconds):g} ms: {'; '.join(parts)}"
 
 
 def _flows(found: Difference) -> str:
     counted = {"added": sorted(found.added), "changed": sorted(found.changed), "removed": sorted(found.removed)}
-    parts = [f"{len(names)} {word} ({_few(names)})" for word, names in counted.items() if names]
+    parts = [f"{len(names)} {word} ({few(names)})" for word, names in counted.items() if names]
     if not parts and found.moved:
         parts.append(
-            f"{_few(sorted(found.moved))} does the same as before"
+            f"{few(sorted(found.moved))} does the same as before"
             if len(found.moved) == 1
             else "all do the same as before"
         )
@@ -68,9 +68,9 @@ def _state(found: Difference) -> Iterator[str]:
         for lost in change.reset
     ]
     if kept:
-        yield f"state kept: {_few(kept)}"
+        yield f"state kept: {few(kept)}"
     if reset:
-        yield f"reset: {_few(reset)}" if kept else f"state reset: {_few(reset)}"
+        yield f"reset: {few(reset)}" if kept else f"state reset: {few(reset)}"
 
 
 def stale_line(flow: str, since: float, *, now: float) -> str:
@@ -80,7 +80,7 @@ def stale_line(flow: str, since: float, *, now: float) -> str:
 
 def mended_line(files: Sequence[str]) -> str:
     """That files with mistakes hold none any more."""
-    return f"mended: {_few(files)}"
+    return f"mended: {few(files)}"
 
 
 def clock_time(seconds: float, *, now: float) -> str:
@@ -128,9 +128,10 @@ def _error(diagnostic: Diagnostic) -> dict[str, Any]:
     return {**place, "code": diagnostic.code, "message": diagnostic.message}
 
 
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+def few(names: Sequence[str], most: int = _MOST_NAMES) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _milliseconds(seconds: float) -> float:

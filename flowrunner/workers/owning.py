@@ -5,10 +5,13 @@ from dataclasses import replace
 
 from flowrunner.compile.owners import owner_reasons, ties_of
 from flowrunner.read.flow import Flow
+from flowrunner.run.reload_report import few
 from flowrunner.run.report import Report
 from flowrunner.run.sharing import WholeFlows, spoken_whole
 from flowrunner.workers.once import Once
 from flowrunner.workers.ownership import Present, Unit, assign, units_of
+
+_MOST_NAMES = 8
 
 
 class Owning:
@@ -67,13 +70,8 @@ class Owning:
         reasons = {name: self._reasons.of(flows[name])[0] if name in flows else "" for name in owners}
         parts = [f"{workers} workers"]
         if shared:
-            parts.append(f"shared: {_few(shared)}")
+            parts.append(f"shared: {few(shared, _MOST_NAMES)}")
         if owners:
             named = [f"{name} ({reasons[name]}) on {owner}" for name, owner in owners.items()]
-            parts.append(f"one owner each: {_few(named)}")
+            parts.append(f"one owner each: {few(named, _MOST_NAMES)}")
         self._report.say("workers", "; ".join(parts), workers=workers, shared=shared, owners=owners)
-
-
-def _few(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
